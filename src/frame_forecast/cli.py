@@ -1,0 +1,203 @@
+"""The command line: parse, call, print. Each command imports what it needs when it runs."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from frame_forecast.errors import ConfigError
+
+app = typer.Typer(
+    name="frame-forecast",
+    help="Forecast, recreate and reconstruct sequences of frames with LSTM autoencoders.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+data_app = typer.Typer(help="Data sets: what is here, and getting the rest.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Seed = Annotated[int, typer.Option(help="Of initial weights and generated clips.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A setting of the model, the training or the clips; may be repeated.",
+    ),
+]
+
+
+@app.command()
+def demo(
+    minutes: Annotated[float, typer.Option(help="Minutes of training.")] = 3.0,
+    view: Annotated[bool, typer.Option(help="Serve the report when done.")] = True,
+    model: Annotated[str, typer.Option(help="Preset to train.")] = "conv_lstm_autoencoder",
+    out: Annotated[Path | None, typer.Option(help="Run folder; a new one under runs/ by default.")] = None,
+    port: Annotated[int, typer.Option(help="Of the report's page; the next free one if taken.")] = 8000,
+    seed: Seed = 0,
+    device: Device = "auto",
+) -> None:
+    """Train an LSTM autoencoder on Moving MNIST, evaluate it, show the report."""
+    from rich.console import Console
+
+    from frame_forecast import workflows
+
+    page = workflows.demo(out, minutes=minutes, preset=model, seed=seed, device=device, console=Console())
+    if view:
+        _serve(page, port)
+
+
+@app.command()
+def models(
+    name: Annotated[str | None, typer.Argument(help="A preset, to see its layers.")] = None,
+) -> None:
+    """List the models, or show one: layers, parameters, GMAC."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from frame_forecast.models import create, presets
+    from frame_forecast.models.summary import summarise
+
+    console = Console()
+    if name is None:
+        table = Table(
+            "model",
+            "tasks",
+            "parameters",
+            "GMAC",
+            caption="GMAC: one 64x64 clip, 10 frames given, 10 forecast",
+        )
+        for preset in presets():
+            built = create(preset)
+            summary = summarise(built)
+            table.add_row(preset, ", ".join(sorted(built.tasks)), f"{summary.parameters:,}", f"{summary.gmac:.2f}")
+        console.print(table)
+        return
+    built = create(name)
+    summary = summarise(built)
+    table = Table("layer", "kind", "parameters")
+    for layer, kind, parameters in summary.layers:
+        table.add_row(layer, kind, f"{parameters:,}")
+    console.print(table)
+    C, H, W = summary.frame
+    console.print(f"{name}: {', '.join(sorted(built.tasks))}")
+    console.print(f"{summary.parameters:,} parameters, {summary.gmac:.2f} GMAC")
+    console.print(f"for one clip of {C}x{H}x{W} frames, {summary.context} given, {summary.horizon} forecast")
+
+
+@app.command()
+def train(
+    preset: Annotated[str | None, typer.Argument(help="The model; see `frame-forecast models`.")] = None,
+    data: Annotated[str, typer.Option(help="Data set.")] = "moving_mnist",
+    max_time: Annotated[str | None, typer.Option(metavar="HH:MM:SS", help="How long to train.")] = None,
+    steps: Annotated[int | None, typer.Option(help="How many steps to train.")] = None,
+    settings: Settings = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; a new one under runs/ by default.")] = None,
+    start: Annotated[Path | None, typer.Option("--from", help="Weights to start from.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Run folder to go on with; takes no other option.")] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+) -> None:
+    """Train a model; write checkpoints, logs and weights."""
+    from rich.console import Console
+
+    from frame_forecast import workflows
+
+    console = Console()
+    if resume is not None:
+        if preset is not None or max_time is not None or steps is not None or settings or start is not None:
+            raise ConfigError("--resume with more settings", "--resume RUN alone", "the run's own settings are kept")
+        workflows.resume(resume, device=device, console=console)
+        return
+    if preset is None:
+        raise ConfigError("no model", "a preset or --resume RUN", "see `frame-forecast models`")
+    budget = workflows.budget(steps, None if max_time is None else _seconds(max_time))
+    chosen = workflows.run_settings(preset, budget, settings or [], data=data, seed=seed, start=start)
+    workflows.train(chosen, out, device=device, console=console)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A run, a folder of weights, or a baseline's name.")],
+    task: Annotated[str, typer.Option(help="forecast or reconstruct.")] = "forecast",
+    clips: Annotated[int, typer.Option(help="Test clips.")] = 1000,
+    context: Annotated[int, typer.Option(help="Frames given.")] = 10,
+    horizon: Annotated[int, typer.Option(help="Frames forecast.")] = 10,
+    data: Annotated[str, typer.Option(help="Data set.")] = "moving_mnist",
+    split: Annotated[str, typer.Option(help="test, or validation to choose between models.")] = "test",
+    generated: Annotated[bool, typer.Option("--generated", help="Not the published test file.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the results there.")] = None,
+    openstl: Annotated[bool, typer.Option("--ssim-openstl", help="SSIM as in published tables, too.")] = False,
+    seed: Seed = 0,
+    device: Device = "auto",
+) -> None:
+    """Score a model beside the baselines, per lead time, grey and binarised."""
+    from rich.console import Console
+
+    from frame_forecast import workflows
+    from frame_forecast.report import markdown_table
+
+    console = Console()
+    results = workflows.evaluate(
+        model,
+        task=task,
+        clips=clips,
+        context=context,
+        horizon=horizon,
+        data=data,
+        split=split,
+        published=not generated,
+        openstl=openstl,
+        seed=seed,
+        device=device,
+        json_file=json_file,
+        console=console,
+    )
+    console.print(f"{task}: {results.data['clips']} {results.data['split']} clips of {results.data['name']}")
+    console.print(markdown_table(results), markup=False, soft_wrap=True)
+    if json_file is not None:
+        console.print(f"written to {json_file}")
+
+
+@data_app.command("show")
+def data_show() -> None:
+    """What is found on this machine."""
+    from frame_forecast import workflows
+
+    for line in workflows.describe_data():
+        typer.echo(line)
+
+
+@data_app.command("fetch")
+def data_fetch(
+    what: Annotated[str, typer.Argument(help="mnist, mnist_test_seq or all.")] = "all",
+    folder: Annotated[Path, typer.Option(help="Where to put the files.")] = Path("data"),
+) -> None:
+    """Download MNIST and the published test set, with resume and checksums."""
+    from rich.console import Console
+
+    from frame_forecast import workflows
+
+    for path in workflows.fetch_data(what, folder, console=Console()):
+        typer.echo(path)
+
+
+def _serve(page: Path, port: int) -> None:
+    from frame_forecast.viewer.server import serve_folder
+
+    with serve_folder(page.parent, page=page.name, port=port) as server:
+        typer.echo(f"The report is at {server.url} (Ctrl-C ends).")
+        server.serve_until_interrupted()
+
+
+def _seconds(text: str) -> float:
+    """``HH:MM:SS`` in seconds."""
+    try:
+        hours, minutes, seconds = (int(part) for part in text.split(":"))
+    except ValueError:
+        raise ConfigError(f"--max-time {text!r}", "HH:MM:SS", "write for example 00:03:00") from None
+    return timedelta(hours=hours, minutes=minutes, seconds=seconds).total_seconds()

@@ -1,0 +1,228 @@
+"""Frames and what is known of them: `Clip` (NumPy, a user's units) and `Batch` (torch, [0, 1])."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from frame_forecast.errors import DataError, ShapeError
+from frame_forecast.masks import future
+
+
+@dataclass(frozen=True)
+class ValueScale:
+    """Takes values in the source's units to [0, 1] and back.
+
+    Args:
+        low: the value that becomes 0, in the source's units.
+        high: the value that becomes 1.
+        kind: ``linear``, or ``logarithmic`` for positive values of many magnitudes (rain).
+    """
+
+    low: float
+    high: float
+    kind: Literal["linear", "logarithmic"] = "linear"
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high or (self.kind == "logarithmic" and self.low <= 0):
+            raise DataError(
+                f"a {self.kind} scale from {self.low} to {self.high}",
+                "low below high, and both positive if logarithmic",
+                "give other limits",
+            )
+
+    @classmethod
+    def fit(
+        cls, values: np.ndarray, observed: np.ndarray, kind: Literal["linear", "logarithmic"] = "linear"
+    ) -> ValueScale:
+        """The range of the observed values.
+
+        Args:
+            values: ``(T, C, H, W)`` in the source's units.
+            observed: bool ``(T, 1, H, W)`` or broadcastable; the rest is never looked at.
+            kind: as for the class.
+
+        Raises:
+            DataError: nothing is observed, or no observed value is positive for ``logarithmic``.
+        """
+        known = values[np.broadcast_to(observed, values.shape)].astype(np.float64)
+        if kind == "logarithmic":
+            known = known[known > 0]
+        if known.size == 0:
+            raise DataError("no observed value to fit a scale to", "one at least", "check the mask")
+        low, high = float(known.min()), float(known.max())
+        if low == high:  # a constant clip: any range that holds the value will do
+            high = low + 1.0 if kind == "linear" else low * 2.0
+        return cls(low, high, kind)
+
+    @classmethod
+    def of_dtype(cls, dtype: np.dtype) -> ValueScale:
+        """The scale of arrays without units: integers by their dtype's maximum, floats as they are."""
+        return cls(0.0, float(np.iinfo(dtype).max) if np.issubdtype(dtype, np.integer) else 1.0)
+
+    def to_unit(self, values: np.ndarray) -> np.ndarray:
+        """Units to float32 in [0, 1]; values outside the scale's limits are clipped."""
+        values = values.astype(np.float64)
+        if self.kind == "logarithmic":
+            unit = np.log(np.maximum(values, self.low) / self.low) / np.log(self.high / self.low)
+        else:
+            unit = (values - self.low) / (self.high - self.low)
+        return np.clip(unit, 0.0, 1.0).astype(np.float32)
+
+    def from_unit(self, unit: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        """[0, 1] back to units, in ``dtype``, rounded where that is an integer type."""
+        unit = np.clip(unit.astype(np.float64), 0.0, 1.0)
+        if self.kind == "logarithmic":
+            values = self.low * np.exp(unit * np.log(self.high / self.low))
+        else:
+            values = self.low + unit * (self.high - self.low)
+        return (np.rint(values) if np.issubdtype(dtype, np.integer) else values).astype(dtype)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Frames as read: own dtype, own units.
+
+    Args:
+        values: ``(T, C, H, W)``.
+        observed: bool ``(T, 1, H, W)``; True = known.
+        scale: takes the values to [0, 1].
+        times: ``(T,)``, seconds from the first frame or datetime64; None where unknown.
+        source: where it came from, for messages.
+    """
+
+    values: np.ndarray
+    observed: np.ndarray
+    scale: ValueScale
+    times: np.ndarray | None = None
+    source: str = "array"
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 4 or 0 in self.values.shape:
+            raise ShapeError(
+                f"{self.source} of shape {self.values.shape}",
+                "(T, C, H, W) with no empty axis",
+                "add or drop axes",
+            )
+        T, _, H, W = self.values.shape
+        if self.observed.shape != (T, 1, H, W):
+            raise ShapeError(
+                f"an observed mask of shape {self.observed.shape}",
+                f"{(T, 1, H, W)}",
+                "give one value for each pixel of each frame",
+            )
+
+    @classmethod
+    def from_array(
+        cls,
+        array: np.ndarray,
+        observed: np.ndarray | None = None,
+        scale: ValueScale | None = None,
+        source: str = "array",
+    ) -> Clip:
+        """A clip of a plain array.
+
+        Args:
+            array: ``(T, H, W)`` or ``(T, C, H, W)``. Integers scale by their dtype's maximum;
+                floats are in [0, 1], and NaN means missing.
+            observed: bool, broadcastable to ``(T, 1, H, W)``; None = everything but NaN.
+            scale: needed for floats outside [0, 1].
+            source: where the array came from, for messages.
+
+        Raises:
+            ShapeError: another number of axes, no frames, or a mask that does not fit.
+            DataError: not numbers, or floats outside [0, 1] without a scale.
+        """
+        values = array[:, None] if array.ndim == 3 else array
+        if values.ndim != 4 or 0 in values.shape:
+            raise ShapeError(
+                f"{source} of shape {array.shape}",
+                "(T, H, W) or (T, C, H, W) with at least one frame",
+                "reshape it, time first",
+            )
+        if values.dtype.kind not in "uif":
+            raise DataError(
+                f"{source} of type {values.dtype}", "integers or floats", "convert it, for example to uint8"
+            )
+        T, _, H, W = values.shape
+        known = np.isfinite(values).all(axis=1, keepdims=True)
+        if observed is not None:
+            try:
+                known &= np.broadcast_to(observed, (T, 1, H, W))
+            except ValueError:
+                raise ShapeError(
+                    f"an observed mask of shape {np.shape(observed)}",
+                    f"one that broadcasts to {(T, 1, H, W)}",
+                    "give one value a frame as (T, 1, 1, 1)",
+                ) from None
+        if scale is None:
+            scale = ValueScale.of_dtype(values.dtype)
+            inside = values[np.broadcast_to(known, values.shape)]
+            if inside.size and (inside.min() < 0 or inside.max() > scale.high):
+                raise DataError(
+                    f"{source} with values from {inside.min()} to {inside.max()}",
+                    f"values from 0 to {scale.high:g}",
+                    "pass scale=ValueScale(low, high) in the array's units",
+                )
+        return cls(values, known, scale, source=source)
+
+    def to_batch(self) -> Batch:
+        """This clip alone as a batch of one: float32 in [0, 1], missing pixels 0."""
+        unit = np.where(self.observed, self.scale.to_unit(np.nan_to_num(self.values)), np.float32(0))
+        return Batch(
+            frames=torch.from_numpy(unit)[None],
+            observed=torch.from_numpy(self.observed)[None],
+            held_out=torch.zeros((1, *self.observed.shape), dtype=torch.bool),
+            valid=torch.ones((1, len(self.values)), dtype=torch.bool),
+        )
+
+    def with_frames(self, unit: np.ndarray) -> Clip:
+        """Frames of [0, 1], ``(T', C, H, W)``, in this clip's units and dtype, all of them known."""
+        values = self.scale.from_unit(unit, self.values.dtype)
+        known = np.ones((len(unit), 1, *unit.shape[2:]), dtype=bool)
+        return replace(self, values=values, observed=known, times=None)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips for a model.
+
+    Args:
+        frames: float32 ``(B, T, C, H, W)`` in [0, 1]; the truth wherever it is known.
+        observed: bool ``(B, T, 1, H, W)``, or ``(B, T, 1, 1, 1)`` for whole frames; the
+            model may see it.
+        held_out: bool of the same shape; known but hidden from the model: what is scored.
+        valid: bool ``(B, T)``; False = padding at the end of a shorter clip.
+    """
+
+    frames: Tensor
+    observed: Tensor
+    held_out: Tensor
+    valid: Tensor
+
+    @property
+    def known(self) -> Tensor:
+        """bool ``(B, T, 1, H, W)`` or ``(B, T, 1, 1, 1)``: pixels that may be a target."""
+        return (self.observed | self.held_out) & self.valid[:, :, None, None, None]
+
+    @classmethod
+    def forecast(cls, frames: Tensor, context: int) -> Batch:
+        """Complete clips whose frames after ``context`` are held out.
+
+        Args:
+            frames: float32 ``(B, T, C, H, W)`` in [0, 1].
+            context: observed frames; ``T`` hides nothing.
+        """
+        B, T = frames.shape[:2]
+        observed = future(context, T - context).to(frames.device).expand(B, T, 1, 1, 1)
+        valid = torch.ones((B, T), dtype=torch.bool, device=frames.device)
+        return cls(frames, observed, ~observed, valid)
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        moved = (x.to(device) for x in (self.frames, self.observed, self.held_out, self.valid))
+        return Batch(*moved)

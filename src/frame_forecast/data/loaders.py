@@ -1,0 +1,76 @@
+"""Clips by number to batches by step."""
+
+from collections.abc import Iterator
+from itertools import count
+
+import numpy as np
+from torch import Tensor
+from torch.utils.data import Dataset, IterableDataset
+
+from frame_forecast.clip import Batch
+from frame_forecast.data.sources import ClipSource
+
+
+def to_unit(clips: Tensor) -> Tensor:
+    """uint8 0..255 to float32 in [0, 1], shape and device kept."""
+    return clips.float().div_(255.0)
+
+
+class TrainingBatches(IterableDataset[Batch]):
+    """Endless batches; which clips a batch holds follows from its number alone.
+
+    Step ``s`` takes clips ``s * processes * batch_size`` onwards, each process its own share,
+    so no clip is seen twice and none is left out, and a resumed run goes on where it was.
+
+    Args:
+        source: clips to train on.
+        context: observed frames; the rest is held out.
+        batch_size: clips a batch on this process.
+        first_step: the step to start with.
+        process, processes: this process's rank and how many there are.
+    """
+
+    def __init__(
+        self,
+        source: ClipSource,
+        context: int,
+        batch_size: int,
+        first_step: int = 0,
+        process: int = 0,
+        processes: int = 1,
+    ) -> None:
+        self.source = source
+        self.context = context
+        self.batch_size = batch_size
+        self.first_step = first_step
+        self.process = process
+        self.processes = processes
+
+    def __iter__(self) -> Iterator[Batch]:
+        for step in count(self.first_step):
+            first = (step * self.processes + self.process) * self.batch_size
+            index = np.arange(first, first + self.batch_size)
+            yield Batch.forecast(to_unit(self.source.clips(index)), self.context)
+
+
+class FixedBatches(Dataset[Batch]):
+    """The first clips of a source, always the same, to validate on.
+
+    Args:
+        source: the clips.
+        context: observed frames.
+        clips: how many in all.
+        batch_size: clips a batch; the last one may hold fewer.
+    """
+
+    def __init__(self, source: ClipSource, context: int, clips: int, batch_size: int) -> None:
+        self.source = source
+        self.context = context
+        self.bounds = [(start, min(start + batch_size, clips)) for start in range(0, clips, batch_size)]
+
+    def __len__(self) -> int:
+        return len(self.bounds)
+
+    def __getitem__(self, number: int) -> Batch:
+        index = np.arange(*self.bounds[number])
+        return Batch.forecast(to_unit(self.source.clips(index)), self.context)

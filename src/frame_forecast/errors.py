@@ -1,0 +1,45 @@
+"""Errors that a user can act on: what was given, what was expected, the next step.
+
+The command line prints them as one line and exits with code 2; nothing else does.
+"""
+
+
+class FrameForecastError(Exception):
+    """Base of every error this package raises on purpose.
+
+    Args:
+        given: what was found, with its value.
+        expected: what would have been right.
+        next_step: what to do now.
+    """
+
+    def __init__(self, given: str, expected: str, next_step: str) -> None:
+        super().__init__(given, expected, next_step)
+        self.given, self.expected, self.next_step = given, expected, next_step
+
+    def __str__(self) -> str:
+        return f"{self.given}: expected {self.expected}; {self.next_step}"
+
+
+class ConfigError(FrameForecastError):
+    """A setting that does not exist or has a value that cannot work."""
+
+
+class DataError(FrameForecastError):
+    """Input that cannot be read, or values that are not allowed."""
+
+
+class ShapeError(FrameForecastError):
+    """An array or clip of the wrong number of axes, frames or pixels."""
+
+
+class TaskError(FrameForecastError):
+    """A task that this model cannot do."""
+
+
+class WeightsError(FrameForecastError):
+    """Weights or a checkpoint that are damaged or belong to another model."""
+
+
+class OutputError(FrameForecastError):
+    """Output that cannot be written."""

@@ -1,0 +1,48 @@
+"""Output that appears whole or not at all."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from frame_forecast.errors import OutputError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path in the folder of ``path`` that takes its name when the block ends well.
+
+    The block writes a file or makes a folder there. If it fails, what it wrote is removed
+    and whatever was at ``path`` stays as it was.
+
+    Raises:
+        OutputError: the disk is full, read-only or not there.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        holder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        temporary = holder / path.name
+        with writing(path):
+            yield temporary
+            if path.is_dir():
+                path.rename(holder / "old")
+            temporary.replace(path)
+    finally:
+        shutil.rmtree(holder, ignore_errors=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns the operating system's errors while writing ``path`` into an OutputError."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise OutputError(
+            f"writing {path}: {reason}",
+            "a folder with free space that may be written",
+            "choose another output folder",
+        ) from error

@@ -1,0 +1,106 @@
+"""The contract every model keeps."""
+
+import abc
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from frame_forecast.errors import ShapeError
+
+TASKS = ("forecast", "recreate", "reconstruct")
+
+
+class Model(nn.Module, abc.ABC):
+    """Frames and what may be seen of them in, a prediction for every frame out.
+
+    Subclasses implement `_predict` and set the attributes; `forward` is final, so that no
+    model can see a hidden pixel: it is 0 before a model gets it.
+
+    Attributes:
+        tasks: what the model can do, of `TASKS`.
+        channels: C of the frames, None = any.
+        frame_size: ``(H, W)`` if the model is fixed to one size, None = any.
+    """
+
+    tasks: frozenset[str]
+    channels: int | None = None
+    frame_size: tuple[int, int] | None = None
+
+    @final
+    def forward(self, frames: Tensor, observed: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Predicts every frame of the canvas.
+
+        Args:
+            frames: float32 ``(B, T, C, H, W)`` in [0, 1]; hidden pixels may hold anything,
+                NaN too, and never reach the model.
+            observed: bool ``(B, T, 1, H, W)``, or ``(B, T, 1, 1, 1)`` for whole frames; True =
+                the model may see it. To forecast, append unobserved frames.
+            valid: bool ``(B, T)``, False = padding at the end of a shorter clip; None = none.
+
+        Returns:
+            ``(B, T, C, H, W)`` in [0, 1]. Frames that the model does not give (see `given`)
+            and padding are 0.
+
+        Raises:
+            ShapeError: shapes disagree with each other or with the model.
+        """
+        if frames.ndim != 5 or 0 in frames.shape:
+            raise ShapeError(
+                f"frames of shape {tuple(frames.shape)}", "(B, T, C, H, W), none empty", "add the missing axes"
+            )
+        B, T, C, H, W = frames.shape
+        if tuple(observed.shape) not in ((B, T, 1, H, W), (B, T, 1, 1, 1)):
+            raise ShapeError(
+                f"observed of shape {tuple(observed.shape)}",
+                f"{(B, T, 1, H, W)} or {(B, T, 1, 1, 1)}",
+                "give a mask for every frame of the canvas",
+            )
+        if valid is None:
+            valid = torch.ones((B, T), dtype=torch.bool, device=frames.device)
+        elif tuple(valid.shape) != (B, T):
+            raise ShapeError(f"valid of shape {tuple(valid.shape)}", f"{(B, T)}", "give a flag for every frame")
+        self.check_frames(C, H, W)
+        in_clip = valid[:, :, None, None, None]
+        # where, not a product: a hidden NaN times 0 would still be NaN.
+        seen = torch.where(observed & in_clip, frames, torch.zeros((), device=frames.device))
+        prediction = self._predict(seen, observed & in_clip, valid)
+        return torch.where(in_clip, prediction, torch.zeros((), device=frames.device))
+
+    @final
+    def check_frames(self, channels: int, height: int, width: int) -> None:
+        """Raises ShapeError unless the model takes frames ``(channels, height, width)``."""
+        if self.channels not in (None, channels):
+            raise ShapeError(
+                f"frames of {channels} channels",
+                f"{self.channels}",
+                "pass one channel at a time, or train a model for these",
+            )
+        if self.frame_size not in (None, (height, width)):
+            assert self.frame_size is not None
+            raise ShapeError(
+                f"frames of {height}x{width}",
+                "{}x{}, the size this model is fixed to".format(*self.frame_size),
+                "resize the frames, or use a model of any size such as conv_lstm_autoencoder",
+            )
+
+    @abc.abstractmethod
+    def given(self, observed: Tensor, valid: Tensor) -> Tensor:
+        """Which frames of the canvas the model gives: what its training loss covers.
+
+        Args:
+            observed: as for `forward`.
+            valid: bool ``(B, T)``.
+
+        Returns:
+            bool ``(B, T)``.
+        """
+
+    @abc.abstractmethod
+    def output_layers(self) -> list[nn.Linear | nn.Conv2d]:
+        """The layers right before the output's sigmoid: their biases start at the mean pixel, and
+        their rows are pixels rather than features of one space, which the optimiser should know."""
+
+    @abc.abstractmethod
+    def _predict(self, frames: Tensor, observed: Tensor, valid: Tensor) -> Tensor:
+        """`forward` on checked input whose hidden pixels and padding are 0."""

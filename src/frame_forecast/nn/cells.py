@@ -1,0 +1,109 @@
+"""Recurrent cells: one step each. Time is `frame_forecast.nn.unroll`'s business.
+
+Beside its constructor a cell has two methods. ``project(x)`` computes what the input
+contributes to the gates; it has no recurrence, so `unroll` calls it once for all frames.
+``forward(projected, state)`` is the step itself.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+State = tuple[Tensor, Tensor]
+"""``(h, c)``: output and memory, ``(B, D)`` or ``(B, D, H, W)``."""
+
+
+class LstmCell(nn.Module):
+    """The gates every LSTM cell here shares, over two linear maps that a subclass chooses.
+
+    With ``a = input(x) + state(h)`` split in four (Hochreiter & Schmidhuber 1997, with the
+    forget gate of Gers, Schmidhuber & Cummins 2000; no peepholes)::
+
+        i, f, o = sigmoid(a_i), sigmoid(a_f), sigmoid(a_o);  g = tanh(a_g)
+        c' = f * c + i * g;  h' = o * tanh(c')
+
+    Gates lie in the order input, forget, cell, output, as in `torch.nn.LSTM`. The memory
+    ``c`` stays float32 under autocast: it is a sum over time, and bfloat16 would lose the
+    small terms.
+
+    Args:
+        hidden: features (channels) of the state.
+        input: the map of ``x`` to ``4 * hidden`` features; None for a cell that runs on its
+            state alone.
+        state: the map of ``h`` to ``4 * hidden`` features, with a bias.
+    """
+
+    def __init__(self, hidden: int, input: nn.Linear | nn.Conv2d | None, state: nn.Linear | nn.Conv2d) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.input = input
+        self.state = state
+        with torch.no_grad():
+            for map in (input, state):
+                if map is not None:
+                    # Half of the gates' variance from each map.
+                    nn.init.normal_(map.weight, std=math.sqrt(0.5 / map.weight[0].numel()))
+            assert state.bias is not None
+            state.bias.zero_()
+            state.bias[hidden : 2 * hidden] = 1.0  # remember at first (Jozefowicz et al. 2015)
+
+    def project(self, x: Tensor) -> Tensor:
+        """The input's share of the gates, ``(N, 4 * hidden, ...)`` for ``x`` ``(N, inputs, ...)``."""
+        assert self.input is not None, "this cell has no input"
+        return self.input(x)
+
+    def forward(self, projected: Tensor | None, state: State) -> tuple[Tensor, State]:
+        """One step.
+
+        Args:
+            projected: ``project(x)`` of this step's input; None where there is none.
+            state: ``(h, c)`` of the step before.
+
+        Returns:
+            The output ``h'`` and the new state ``(h', c')``.
+        """
+        h, c = state
+        gates = self.state(h)
+        if projected is not None:
+            gates = gates + projected
+        i, f, g, o = gates.chunk(4, dim=1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        h = torch.sigmoid(o) * torch.tanh(c).to(o.dtype)
+        return h, (h, c)
+
+
+class LinearLstmCell(LstmCell):
+    """LSTM on vectors, equal to `torch.nn.LSTM` (tested).
+
+    Args:
+        inputs: features of ``x`` ``(B, inputs)``; 0 for a cell without input.
+        hidden: features of the state ``(B, hidden)``.
+    """
+
+    def __init__(self, inputs: int, hidden: int) -> None:
+        super().__init__(
+            hidden,
+            nn.Linear(inputs, 4 * hidden, bias=False) if inputs else None,
+            nn.Linear(hidden, 4 * hidden),
+        )
+
+
+class ConvLstmCell(LstmCell):
+    """LSTM on feature maps: convolutions for matrix products (Shi et al. 2015, eq. 3).
+
+    Departs from the paper in having no peepholes, which tie a cell to one frame size.
+
+    Args:
+        inputs: channels of ``x`` ``(B, inputs, H, W)``; 0 for a cell without input.
+        hidden: channels of the state ``(B, hidden, H, W)``.
+        kernel: odd size of both convolutions.
+    """
+
+    def __init__(self, inputs: int, hidden: int, kernel: int = 3) -> None:
+        pad = kernel // 2
+        super().__init__(
+            hidden,
+            nn.Conv2d(inputs, 4 * hidden, kernel, padding=pad, bias=False) if inputs else None,
+            nn.Conv2d(hidden, 4 * hidden, kernel, padding=pad),
+        )

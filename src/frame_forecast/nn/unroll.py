@@ -1,0 +1,90 @@
+"""The time loop, written once."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from frame_forecast.nn.cells import LstmCell, State
+
+
+def unroll(
+    cells: Sequence[LstmCell],
+    states: Sequence[State],
+    *,
+    inputs: Tensor | None = None,
+    lengths: Tensor | None = None,
+    steps: int = 0,
+    feed: Callable[[list[Tensor]], Tensor] | None = None,
+    first: Tensor | None = None,
+) -> tuple[list[Tensor], list[State]]:
+    """Runs a stack of cells over time.
+
+    Three ways to feed the first cell, each layer above reading the outputs of the one below:
+
+    - ``inputs`` known for every step: each layer runs through all steps before the next one
+      starts, so that its input map is one call over all frames.
+    - neither ``inputs`` nor ``feed``: ``steps`` steps on the states alone, likewise.
+    - ``feed``: the input of a step is ``feed(outputs of all layers in the step before)``, that
+      of the first step is ``first``; all layers then advance together.
+
+    Args:
+        cells: one a layer, the lowest first.
+        states: one a layer, ``(h, c)``.
+        inputs: ``(T, B, ...)``, time first.
+        lengths: int64 ``(B,)`` with ``inputs``: a clip's state stays as it is after that many
+            steps, so the state returned is the one after its own last step.
+        steps: number of steps without ``inputs``.
+        feed: makes an input from every layer's output; called after each step.
+        first: the first step's input, with ``feed``.
+
+    Returns:
+        The outputs of every layer, each ``(T, B, ...)``, and every layer's final state.
+    """
+    if feed is not None:
+        return _unroll_together(cells, states, steps, feed, first)
+    outputs, finals = [], []
+    below = inputs
+    for cell, state in zip(cells, states, strict=True):
+        projected = None
+        if below is not None:
+            steps = len(below)
+            projected = cell.project(below.flatten(0, 1)).unflatten(0, below.shape[:2])
+            # unbind, not indexing: the gradient of an index is a zero tensor of all T steps.
+            projected = projected.unbind()
+        layer = []
+        for t in range(steps):
+            output, new = cell(None if projected is None else projected[t], state)
+            state = new if lengths is None else _keep_where(t < lengths, new, state)
+            layer.append(output)
+        below = torch.stack(layer)
+        outputs.append(below)
+        finals.append(state)
+    return outputs, finals
+
+
+def _unroll_together(
+    cells: Sequence[LstmCell],
+    states: Sequence[State],
+    steps: int,
+    feed: Callable[[list[Tensor]], Tensor],
+    first: Tensor | None,
+) -> tuple[list[Tensor], list[State]]:
+    """All layers one step at a time, for inputs that depend on outputs."""
+    states = list(states)
+    history: list[list[Tensor]] = []
+    x = first
+    for _ in range(steps):
+        outputs = []
+        for layer, cell in enumerate(cells):
+            x, states[layer] = cell(None if x is None else cell.project(x), states[layer])
+            outputs.append(x)
+        history.append(outputs)
+        x = feed(outputs)
+    return [torch.stack(layer) for layer in zip(*history, strict=True)], states
+
+
+def _keep_where(going: Tensor, new: State, old: State) -> State:
+    """The new state of clips that are still going, the old one of those that have ended."""
+    h, c = (torch.where(going.reshape(-1, *[1] * (n.ndim - 1)), n, o) for n, o in zip(new, old, strict=True))
+    return h, c

@@ -1,0 +1,83 @@
+"""Writes a run's report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from frame_forecast.errors import ConfigError
+from frame_forecast.files import replacing
+from frame_forecast.report.content import Content
+from frame_forecast.report.inputs import Sample, TrainingCurves
+from frame_forecast.report.page import page
+from frame_forecast.report.pictures import animation, stem, strip
+from frame_forecast.report.plots import lead_time_plots, training_plot
+from frame_forecast.report.tables import markdown
+
+if TYPE_CHECKING:
+    from frame_forecast.evaluation import Results
+
+
+def write_report(
+    folder: Path,
+    *,
+    title: str,
+    summary: list[str],
+    results: list[Results],
+    samples: list[Sample],
+    curves: TrainingCurves | None,
+) -> Path:
+    """Writes scores, pictures and a page that holds them all.
+
+    ``results/TASK.json``, ``report.md``, ``report.html``, ``plots/*.svg``, ``strips/*.png``
+    and ``gifs/*.gif``. A file appears whole or not at all; one that is there stays as it was
+    until its successor is complete.
+
+    Args:
+        folder: of the run; made if it is not there.
+        title: of the page.
+        summary: sentences on what was done.
+        results: one a task.
+        samples: predicted clips, in the order of their pictures.
+        curves: the course of training; None for a model that was not trained here.
+
+    Returns:
+        The path of ``report.html``.
+
+    Raises:
+        ConfigError: two results for one task, or two samples that are the same clip.
+        OutputError: the disk is full, read-only or not there.
+    """
+    _check_distinct("results", [result.task for result in results])
+    _check_distinct("samples", [stem(sample) for sample in samples])
+    # Scores first: they took the longest to make.
+    for result in results:
+        record = json.dumps(result.to_json_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        _write(folder / "results" / f"{result.task}.json", record.encode())
+    content = Content(
+        title=title,
+        summary=summary,
+        animations=[animation(sample) for sample in samples],
+        strips=[strip(sample) for sample in samples],
+        results=results,
+        curves=([] if curves is None else [training_plot(curves)])
+        + [plot for result in results for plot in lead_time_plots(result)],
+    )
+    for picture in content.pictures:
+        _write(folder / picture.path, picture.data)
+    _write(folder / "report.md", markdown(content).encode())
+    path = folder / "report.html"
+    _write(path, page(content).encode())
+    return path
+
+
+def _check_distinct(kind: str, names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"{kind} with {name} twice", "each once", "write a report for each")
+
+
+def _write(path: Path, data: bytes) -> None:
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)

@@ -1,0 +1,1 @@
+"""Training on Lightning: loss, optimiser, budget, averaging, checkpoints."""

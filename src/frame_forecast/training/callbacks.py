@@ -1,0 +1,149 @@
+"""Progress, logged speed, and averaged weights."""
+
+import signal
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Callback, WeightAveraging
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from torch import Tensor
+
+from frame_forecast.training.module import TrainingModule
+
+
+def warmed_up_average(decay: float) -> WeightAveraging:
+    """Exponential moving average of the weights, for validation and release.
+
+    The first updates decay faster, ``(1 + n) / (10 + n)``, so that a short run is not held
+    back by its initial weights.
+    """
+
+    def average(averaged: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
+        n = int(updates)
+        return averaged.lerp(current, 1.0 - min(decay, (1 + n) / (10 + n)))
+
+    return WeightAveraging(avg_fn=average)
+
+
+class Speed(Callback):
+    """Logs clips a second and seconds since the start of the run, the time before a resume included."""
+
+    def __init__(self) -> None:
+        self._elapsed = 0.0
+        self._last = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._last = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        seconds = self._tick()
+        clips = len(batch.frames) * trainer.world_size
+        pl_module.log_dict({"train/clips_per_second": clips / seconds, "train/seconds": self._elapsed})
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.sanity_checking:
+            self._tick()
+            pl_module.log("validation/seconds", self._elapsed)
+
+    def _tick(self) -> float:
+        now = time.monotonic()
+        seconds, self._last = now - self._last, now
+        self._elapsed += seconds
+        return seconds
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"elapsed": self._elapsed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._elapsed = state_dict["elapsed"]
+
+
+class BudgetBar(Callback):
+    """A bar over the budget: loss, clips a second, time left."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[status]}"),
+            console=console,
+        )
+        self._loss: float | None = None
+        self._started = 0.0
+        self._share_at_start = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, TrainingModule)
+        self._started = time.monotonic()
+        self._share_at_start = pl_module.budget_share()
+        self._task = self._progress.add_task("", total=1.0, status="")
+        self._progress.start()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, TrainingModule)
+        share = pl_module.budget_share()
+        loss = float(outputs["loss"])
+        self._loss = loss if self._loss is None else 0.9 * self._loss + 0.1 * loss
+        done = share - self._share_at_start
+        left = (time.monotonic() - self._started) * (1 - share) / done if done > 0 else 0.0
+        speed = trainer.callback_metrics.get("train/clips_per_second")
+        status = f"loss {self._loss:.4f}  {float(speed or 0):5.1f} clips/s  {int(left // 60)}:{int(left % 60):02d} left"
+        self._progress.update(self._task, completed=share, status=status)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._progress.stop()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self._progress.stop()
+
+
+class StopWhenAsked(Callback):
+    """On Ctrl-C or SIGTERM ends the step in progress, writes a checkpoint and stops.
+
+    Args:
+        checkpoint: the file to write.
+    """
+
+    def __init__(self, checkpoint: Path) -> None:
+        self.asked = False
+        self._checkpoint = checkpoint
+        self._handlers: dict[signal.Signals, Any] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if threading.current_thread() is threading.main_thread():  # only there may handlers be set
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._handlers[number] = signal.signal(number, self._ask)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:  # asked twice: at once
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self.asked and not trainer.should_stop:
+            # Here, not at the end of the fit: by then the averaged weights are the model's.
+            trainer.save_checkpoint(self._checkpoint)
+            trainer.should_stop = True
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._restore()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers.clear()

@@ -1,0 +1,98 @@
+"""What a training run is made of, besides the network."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Literal
+
+from frame_forecast.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to train; exactly one of the two is set.
+
+    The learning rate follows the share of the budget that is used, so a run of any length
+    ends with its learning rate at 0.
+
+    Args:
+        steps: optimiser steps.
+        seconds: of training, validation included; time before a resume counts.
+    """
+
+    steps: int | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.seconds is None):
+            raise ConfigError(
+                f"steps={self.steps} and max-time={self.seconds}",
+                "exactly one of the two",
+                "give --steps or --max-time",
+            )
+        if (self.steps if self.steps is not None else self.seconds or 0) <= 0:
+            raise ConfigError(
+                f"a budget of {self.steps if self.seconds is None else self.seconds}",
+                "more than 0",
+                "give more steps or time",
+            )
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides the result of a run, besides model, data and budget.
+
+    Args:
+        context: observed frames of each clip.
+        horizon: frames after them.
+        grow_until: share of the budget during which clips lengthen, evenly, from 3 + 3 frames to
+            ``context + horizon``; 0 = full length from the first step. Short clips teach how
+            things move at a fraction of the cost.
+        batch_size: clips a step, on each process.
+        learning_rate: of AdamW (biases and output layers), at its peak.
+        muon_learning_rate: of Muon (matrices and kernels), at its peak.
+        weight_decay: decoupled, for both.
+        warmup: share of the budget during which learning rates rise from 0.
+        gradient_clip: largest norm of all gradients together.
+        ema_decay: of the averaged weights that are validated and released.
+        loss: ``cross_entropy`` or ``mse``, per pixel.
+        precision: ``auto`` takes bfloat16 where the processor has it.
+        validation_clips: clips that choose the best checkpoint.
+        validations: how often in a run.
+        seed: of initial weights and training clips.
+    """
+
+    context: int = 10
+    horizon: int = 10
+    grow_until: float = 0.7
+    batch_size: int = 8
+    learning_rate: float = 2e-3
+    muon_learning_rate: float = 0.02
+    weight_decay: float = 0.0
+    warmup: float = 0.02
+    gradient_clip: float = 1.0
+    ema_decay: float = 0.99
+    loss: Literal["cross_entropy", "mse"] = "cross_entropy"
+    precision: Literal["auto", "bf16", "float32"] = "auto"
+    validation_clips: int = 64
+    validations: int = 6
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("context", "batch_size", "validation_clips", "validations"):
+            self._check(name, getattr(self, name) >= 1, "1 or more")
+        self._check("horizon", self.horizon >= 0, "0 or more")
+        for name in ("learning_rate", "muon_learning_rate", "gradient_clip"):
+            self._check(name, getattr(self, name) > 0, "more than 0")
+        for name in ("warmup", "grow_until", "ema_decay"):
+            self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
+        self._check("loss", self.loss in ("cross_entropy", "mse"), "cross_entropy or mse")
+        self._check("precision", self.precision in ("auto", "bf16", "float32"), "auto, bf16 or float32")
+
+    def _check(self, name: str, right: bool, expected: str) -> None:
+        if not right:
+            raise ConfigError(f"{name}={getattr(self, name)!r}", expected, f"set another {name}")
+
+    @classmethod
+    def keys(cls) -> list[str]:
+        """The names of all settings."""
+        return [field.name for field in dataclasses.fields(cls)]

@@ -1,0 +1,110 @@
+"""The Lightning module: loss, learning rates over the budget, what is logged."""
+
+import dataclasses
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Timer
+from torch import Tensor
+from torch.nn import functional as F
+
+from frame_forecast.clip import Batch
+from frame_forecast.models import Model
+from frame_forecast.training.config import Budget, TrainConfig
+from frame_forecast.training.optimizer import MuonAdamW, build_optimizer
+
+
+def clip_loss(prediction: Tensor, batch: Batch, given: Tensor, kind: str) -> Tensor:
+    """Mean over clips of each clip's mean over the pixels whose truth is known.
+
+    Clips weigh the same however many pixels are known in each, so that batches may be split
+    over processes in any way.
+
+    Args:
+        prediction: ``(B, T, C, H, W)`` in [0, 1].
+        batch: the clips; only `Batch.known` pixels are targets.
+        given: bool ``(B, T)``, the frames that the model gives.
+        kind: ``cross_entropy`` (grey targets count as probabilities) or ``mse``.
+
+    Returns:
+        A scalar.
+    """
+    target = (batch.known & given[:, :, None, None, None]).expand_as(prediction)
+    truth = torch.where(target, batch.frames, torch.zeros((), device=prediction.device))
+    elementwise = F.binary_cross_entropy if kind == "cross_entropy" else F.mse_loss
+    # Autocast refuses this loss, because half precision cannot tell 1 from nearly 1.
+    with torch.autocast(prediction.device.type, enabled=False):
+        loss = elementwise(prediction.float(), truth, reduction="none")
+    loss = torch.where(target, loss, torch.zeros((), device=loss.device)).flatten(1).sum(dim=1)
+    return (loss / target.flatten(1).sum(dim=1).clamp(min=1)).mean()
+
+
+class TrainingModule(pl.LightningModule):
+    """Trains a model on batches.
+
+    Args:
+        model: any registered model with parameters.
+        config: optimiser and loss.
+        budget: what the learning rate follows.
+    """
+
+    def __init__(self, model: Model, config: TrainConfig, budget: Budget) -> None:
+        super().__init__()
+        self.model = model
+        self.config = config
+        self.budget = budget
+
+    def budget_share(self) -> float:
+        """The share of the budget used so far, 0 to 1, the same on every process."""
+        if self.budget.steps is not None:
+            return min(1.0, self.trainer.global_step / self.budget.steps)
+        assert self.budget.seconds is not None
+        timer = next(callback for callback in self.trainer.callbacks if isinstance(callback, Timer))  # pyright: ignore[reportAttributeAccessIssue]
+        share = min(1.0, timer.time_elapsed() / self.budget.seconds)
+        return self.trainer.strategy.broadcast(share)
+
+    def learning_rate_factor(self, share: float) -> float:
+        """Linear rise over the warm-up, then a line that ends in 0 with the budget."""
+        warmup = self.config.warmup
+        return min(1.0, share / warmup if warmup else 1.0) * (1.0 - share)
+
+    def crop(self, batch: Batch, share: float) -> Batch:
+        """The middle of each clip while clips still grow (see `TrainConfig.grow_until`)."""
+        config = self.config
+        if share >= config.grow_until:
+            return batch
+        growth = share / config.grow_until
+        context, horizon = (min(full, 3 + int((full - 2) * growth)) for full in (config.context, config.horizon))
+        kept = slice(config.context - context, config.context + horizon)
+        fields = (getattr(batch, field.name)[:, kept] for field in dataclasses.fields(batch))
+        return Batch(*fields)
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        share = self.budget_share()
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, MuonAdamW)
+        optimizer.scale_learning_rates(self.learning_rate_factor(share))
+        batch = self.crop(batch, share)
+        loss = self._loss(batch)
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        self.log("validation/loss", self._loss(batch), batch_size=len(batch.frames), sync_dist=True)
+
+    def _loss(self, batch: Batch) -> Tensor:
+        prediction = self.model(batch.frames, batch.observed, batch.valid)
+        given = self.model.given(batch.observed, batch.valid)
+        return clip_loss(prediction, batch, given, self.config.loss)
+
+    def configure_optimizers(self) -> MuonAdamW:
+        return build_optimizer(
+            self.model,
+            muon_learning_rate=self.config.muon_learning_rate,
+            learning_rate=self.config.learning_rate,
+            weight_decay=self.config.weight_decay,
+        )
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        return batch.to(device) if isinstance(batch, Batch) else batch

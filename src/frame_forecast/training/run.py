@@ -1,0 +1,313 @@
+"""One training run, from settings to released weights, in one folder.
+
+::
+
+    RUN/run.json               what was asked for: `train --resume RUN` needs nothing else
+    RUN/logs/version_0/        metrics.csv and TensorBoard events; a resumed run adds version_1
+    RUN/checkpoints/last.ckpt  everything that training goes on from
+    RUN/checkpoints/best.ckpt  the same, where validation was best
+    RUN/weights/               the averaged weights of the better of best and final
+"""
+
+import dataclasses
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, Timer
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from rich.console import Console
+from torch.utils.data import DataLoader
+
+from frame_forecast import weights
+from frame_forecast.clip import Batch
+from frame_forecast.data.loaders import FixedBatches, TrainingBatches
+from frame_forecast.data.moving_mnist import MovingMnistConfig
+from frame_forecast.data.sources import ClipSource, open_source
+from frame_forecast.devices import choose_device, fast_bfloat16
+from frame_forecast.errors import ConfigError, WeightsError
+from frame_forecast.files import replacing, writing
+from frame_forecast.models import Model, find, override
+from frame_forecast.training.callbacks import BudgetBar, Speed, StopWhenAsked, warmed_up_average
+from frame_forecast.training.config import Budget, TrainConfig
+from frame_forecast.training.module import TrainingModule
+
+_OUTPUT_MARGIN = 1e-3  # the mean pixel stays this far from 0 and 1, whose logits are infinite
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """All that decides a run; kept as ``run.json``.
+
+    Args:
+        preset: name of the model's preset.
+        model: values of its config that differ from the preset's.
+        train: optimiser, loss, data seed.
+        budget: steps or seconds.
+        data: name of the data set.
+        frames: size and number of digits of generated clips; their length follows from ``train``.
+        start: folder of weights to start from, None = at random.
+    """
+
+    preset: str
+    budget: Budget
+    model: dict[str, Any] = dataclasses.field(default_factory=dict)
+    train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+    data: str = "moving_mnist"
+    frames: MovingMnistConfig = dataclasses.field(default_factory=MovingMnistConfig)
+    start: str | None = None
+
+    def save(self, folder: Path) -> None:
+        """Writes ``folder/run.json``."""
+        with replacing(folder / "run.json") as temporary:
+            temporary.write_text(json.dumps({"schema": 1, **dataclasses.asdict(self)}, indent=2) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> "RunSettings":
+        """The settings of an earlier run.
+
+        Raises:
+            ConfigError: the folder holds no run, or one of another version.
+        """
+        path = folder / "run.json"
+        try:
+            fields = json.loads(path.read_text())
+            if fields.pop("schema") != 1:
+                raise ValueError("its schema is not 1")
+            return cls(
+                **{
+                    **fields,
+                    "budget": Budget(**fields["budget"]),
+                    "train": TrainConfig(**fields["train"]),
+                    "frames": MovingMnistConfig(**fields["frames"]),
+                }
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigError(
+                f"{path}: {error}", "the folder of a run that `frame-forecast train` began", "check the path"
+            ) from error
+
+
+def train(
+    settings: RunSettings,
+    folder: Path,
+    *,
+    resume: bool = False,
+    device: str = "auto",
+    console: Console | None = None,
+) -> Path:
+    """Trains, validates, keeps the best, and writes weights.
+
+    Args:
+        settings: what to train, on what, how long.
+        folder: of the run; see the module's text for what it will hold.
+        resume: go on from ``folder/checkpoints/last.ckpt``: same clips, schedule and state.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        console: where progress is shown; None = nowhere.
+
+    Returns:
+        The folder of the weights.
+
+    Raises:
+        ConfigError: settings that do not exist or cannot work; a device that is not there.
+        WeightsError: weights to start from, or a checkpoint, that do not fit or are damaged.
+        OutputError: the disk is full or read-only.
+        KeyboardInterrupt: Ctrl-C or SIGTERM, after the checkpoint is written.
+    """
+    config = settings.train
+    pl.seed_everything(config.seed, verbose=False)
+    entry, preset = find(settings.preset)
+    model = entry.model(override(preset, settings.model))
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ConfigError(f"model {settings.preset!r}", "a model with parameters", "baselines need no training")
+    if settings.start is not None:
+        weights.load_into(model, Path(settings.start))
+    device = choose_device(device)
+    sources = {
+        split: open_source(
+            settings.data,
+            split,
+            frames=config.context + config.horizon,
+            seed=config.seed,
+            device=device,
+            config=settings.frames,
+        )
+        for split in ("train", "validation")
+    }
+    last = folder / "checkpoints" / "last.ckpt"
+    if not resume:
+        settings.save(folder)
+        if settings.start is None:
+            _start_at_mean(model, sources["train"], config)
+    module = TrainingModule(model, config, settings.budget)
+    if resume:
+        _check_checkpoint(last, module)
+    data = _Data(sources["train"], sources["validation"], config)
+    stop = StopWhenAsked(last)
+    trainer = _trainer(settings, folder, device, console, stop)
+    with writing(folder), _quiet():
+        trainer.fit(module, datamodule=data, ckpt_path=last if resume else None, weights_only=True)
+        if stop.asked:
+            raise KeyboardInterrupt
+        return _release(settings, folder, module, trainer, data)
+
+
+class _Data(pl.LightningDataModule):
+    """The batches of a run; training starts at the trainer's step, so a resume skips nothing."""
+
+    def __init__(self, train: ClipSource, validation: ClipSource, config: TrainConfig) -> None:
+        super().__init__()
+        self.sources = (train, validation)
+        self.config = config
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        trainer = self.trainer
+        assert trainer is not None
+        batches = TrainingBatches(
+            self.sources[0],
+            self.config.context,
+            self.config.batch_size,
+            first_step=trainer.global_step,
+            process=trainer.global_rank,
+            processes=trainer.world_size,
+        )
+        return DataLoader(batches, batch_size=None)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        clips, size = self.config.validation_clips, 2 * self.config.batch_size
+        return DataLoader(FixedBatches(self.sources[1], self.config.context, clips, size), batch_size=None)
+
+
+def _trainer(
+    settings: RunSettings, folder: Path, device: str, console: Console | None, stop: StopWhenAsked
+) -> pl.Trainer:
+    config, budget = settings.train, settings.budget
+    checkpoints = folder / "checkpoints"
+    often: dict[str, Any] = {
+        "dirpath": checkpoints,
+        "enable_version_counter": False,
+        "save_on_train_epoch_end": False,
+    }
+    callbacks: list[Callback] = [
+        warmed_up_average(config.ema_decay),
+        Speed(),
+        stop,
+        ModelCheckpoint(filename="best", monitor="validation/loss", **often),
+        ModelCheckpoint(filename="last", **often),
+    ]
+    if console is not None:
+        callbacks.append(BudgetBar(console))
+    if budget.seconds is not None:
+        callbacks.append(Timer(timedelta(seconds=budget.seconds), verbose=False))
+        interval: int | timedelta = timedelta(seconds=budget.seconds / config.validations)
+    else:
+        assert budget.steps is not None
+        interval = max(1, budget.steps // config.validations)
+    return pl.Trainer(
+        accelerator="gpu" if device == "cuda" else device,
+        devices=1,
+        precision=_precision(config.precision, device),
+        max_steps=budget.steps if budget.steps is not None else -1,
+        max_epochs=-1,
+        check_val_every_n_epoch=None,
+        val_check_interval=interval,
+        num_sanity_val_steps=0,
+        gradient_clip_val=config.gradient_clip,
+        log_every_n_steps=10,
+        logger=[CSVLogger(folder, name="logs"), TensorBoardLogger(folder, name="logs")],
+        callbacks=callbacks,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def _precision(wanted: str, device: str) -> Any:
+    """Lightning's name for the precision."""
+    return "bf16-mixed" if wanted == "bf16" or (wanted == "auto" and fast_bfloat16(device)) else "32-true"
+
+
+def _start_at_mean(model: Model, source: ClipSource, config: TrainConfig) -> None:
+    """Starts output biases at the mean pixel: learning that the world is mostly black takes
+    a hundred steps otherwise."""
+    batch = next(iter(TrainingBatches(source, config.context, batch_size=64)))
+    mean = batch.frames.mean().clamp(_OUTPUT_MARGIN, 1 - _OUTPUT_MARGIN)
+    with torch.no_grad():
+        for layer in model.output_layers():
+            assert layer.bias is not None
+            layer.bias.fill_(torch.logit(mean).item())
+
+
+def _check_checkpoint(path: Path, module: TrainingModule) -> None:
+    """Raises WeightsError unless ``path`` is a checkpoint of this very model."""
+    try:
+        found = torch.load(path, weights_only=True, map_location="cpu")["state_dict"]
+        reason = "tensors of another model"
+    except FileNotFoundError:
+        raise WeightsError(
+            f"{path}: no such file",
+            "a checkpoint, which the first validation writes",
+            "start the run again without --resume",
+        ) from None
+    except Exception as error:  # torch.load raises whatever its zip and pickle readers meet
+        found, reason = None, str(error).splitlines()[0]
+    wanted = {name: tensor.shape for name, tensor in module.state_dict().items()}
+    if found is None or {name: tensor.shape for name, tensor in found.items()} != wanted:
+        raise WeightsError(
+            f"{path}: {reason}",
+            "a checkpoint of this run's model",
+            f"copy {path.with_name('best.ckpt').name} over it, or start again",
+        )
+
+
+def _release(settings: RunSettings, folder: Path, module: TrainingModule, trainer: pl.Trainer, data: _Data) -> Path:
+    """Writes the better of the best checkpoint and the final average to ``folder/weights``."""
+    final = trainer.validate(module, datamodule=data, verbose=False)[0]["validation/loss"]
+    best = next(c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor)
+    score = float("inf") if best.best_model_score is None else float(best.best_model_score)
+    if score < final:
+        state = torch.load(best.best_model_path, weights_only=True, map_location="cpu")["state_dict"]
+        module.load_state_dict(state)
+    config, source = settings.train, data.sources[0]
+    _, _, channels, height, width = source.clips(np.arange(1)).shape
+    weights.save(
+        folder / "weights",
+        module.model,
+        find(settings.preset)[0].name,
+        context=config.context,
+        horizon=config.horizon,
+        channels=channels,
+        height=height,
+        width=width,
+        data={"name": source.name, "seed": config.seed},
+        training={
+            "preset": settings.preset,
+            "steps": trainer.global_step,
+            "clips": trainer.global_step * config.batch_size * trainer.world_size,
+            "loss": config.loss,
+            "validation_loss": min(score, final),
+        },
+    )
+    return folder / "weights"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps Lightning's advice away from users, who have no use for it."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            yield
+    finally:
+        logger.setLevel(level)

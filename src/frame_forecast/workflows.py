@@ -1,0 +1,323 @@
+"""What strings the parts together: a demo, a run with its rehearsal, an evaluation, a download."""
+
+import dataclasses
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from frame_forecast import evaluation, predict, report
+from frame_forecast.data import digits, download, published
+from frame_forecast.data.loaders import to_unit
+from frame_forecast.data.moving_mnist import MovingMnistConfig
+from frame_forecast.data.sources import ClipSource, open_source
+from frame_forecast.errors import ConfigError, OutputError
+from frame_forecast.evaluation import Results
+from frame_forecast.files import replacing
+from frame_forecast.models import create, find, presets
+from frame_forecast.models.registry import parse_settings
+from frame_forecast.training import run
+from frame_forecast.training.config import Budget, TrainConfig
+from frame_forecast.training.run import RunSettings
+
+_DEMO_CLIPS = 300
+_SHOWN_CLIPS = 3
+_RUNS = Path("runs")
+
+
+def demo(folder: Path | None, *, minutes: float, preset: str, seed: int, device: str, console: Console) -> Path:
+    """Trains on Moving MNIST, evaluates every task of the model, writes a report.
+
+    Args:
+        folder: of the run; None = a new one under ``runs/``.
+        minutes: of training.
+        preset: the model to train.
+        seed: of weights and clips.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        console: where progress is shown.
+
+    Returns:
+        The report's HTML page.
+    """
+    started = time.monotonic()
+    settings = RunSettings(preset, Budget(seconds=60 * minutes), train=TrainConfig(seed=seed))
+    folder = train(settings, folder, device=device, console=console)
+    page = report_run(folder, clips=_DEMO_CLIPS, device=device, console=console)
+    console.print(f"done in {(time.monotonic() - started) / 60:.1f} minutes: {page}")
+    return page
+
+
+def train(settings: RunSettings, folder: Path | None, *, device: str, console: Console) -> Path:
+    """Rehearses, then trains; returns the run's folder.
+
+    Raises:
+        OutputError: ``folder`` already holds a run.
+    """
+    folder = folder or _RUNS / f"{time.strftime('%Y%m%d-%H%M%S')}-{settings.preset}"
+    if (folder / "run.json").exists():
+        raise OutputError(
+            f"{folder}, which holds a run",
+            "a new folder",
+            f"choose another, or go on with `train --resume {folder}`",
+        )
+    console.print(f"digits: {digits.load_digits('train').description}")
+    rehearse(settings, device=device)
+    console.print(f"rehearsed; training {settings.preset} into {folder}")
+    with _how_to_resume(folder, console):
+        run.train(settings, folder, device=device, console=console)
+    console.print(f"weights: {folder / 'weights'}")
+    return folder
+
+
+def resume(folder: Path, *, device: str, console: Console) -> None:
+    """Goes on with an interrupted run."""
+    with _how_to_resume(folder, console):
+        run.train(RunSettings.read(folder), folder, resume=True, device=device, console=console)
+    console.print(f"weights: {folder / 'weights'}")
+
+
+def rehearse(settings: RunSettings, *, device: str) -> None:
+    """Trains, validates, saves, loads, evaluates and reports on one tiny batch.
+
+    Whatever would fail at the end of the run fails here, in its first minute.
+    """
+    small = dataclasses.replace(settings.train, batch_size=1, validation_clips=1, validations=1, grow_until=0.0)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        run.train(dataclasses.replace(settings, budget=Budget(steps=2), train=small), folder, device=device)
+        report_run(folder, clips=1, device=device, console=Console(quiet=True))
+
+
+def report_run(folder: Path, *, clips: int, device: str, console: Console) -> Path:
+    """Evaluates a finished run on test clips and writes its report; returns the HTML page."""
+    settings = RunSettings.read(folder)
+    forecaster = predict.load(folder, device)
+    config = settings.train
+    source = _test_source(settings, device)
+    results: list[Results] = []
+    samples: list[report.Sample] = []
+    for task in sorted(forecaster.model.tasks):
+        horizon = config.horizon if task == "forecast" else 0
+        with _bar(console, f"evaluating {task}") as progress:
+            results.append(
+                evaluation.evaluate(
+                    evaluation.with_baselines(settings.preset, forecaster.model),
+                    source,
+                    task=task,
+                    context=config.context,
+                    horizon=horizon,
+                    clips=clips,
+                    device=forecaster.device,
+                    weights_sha256=forecaster.contract.weights_sha256,
+                    progress=progress,
+                )
+            )
+        samples += _samples(forecaster, source, task, config.context, horizon, min(clips, _SHOWN_CLIPS))
+    return report.write_report(
+        folder,
+        title=f"{settings.preset} on Moving MNIST",
+        summary=_summary(settings, forecaster.contract.training, source, clips),
+        results=results,
+        samples=samples,
+        curves=report.TrainingCurves.read(sorted((folder / "logs").glob("version_*/metrics.csv"))),
+    )
+
+
+def evaluate(
+    model: str,
+    *,
+    task: str,
+    clips: int,
+    context: int,
+    horizon: int,
+    data: str,
+    split: str,
+    published: bool,
+    openstl: bool,
+    seed: int,
+    device: str,
+    json_file: Path | None,
+    console: Console,
+) -> Results:
+    """Scores weights, or a baseline by its name, beside every baseline.
+
+    Args:
+        model: a run's folder, a folder of weights, or a baseline's name.
+        task, clips, context, horizon, openstl: as for `evaluation.evaluate`.
+        data, split, published, seed: as for `open_source`.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        json_file: where to write the results; None = nowhere.
+        console: where progress is shown.
+    """
+    if model in presets():
+        network, name, digest, frames = create(model), model, None, MovingMnistConfig()
+        if any(True for _ in network.parameters()):
+            raise ConfigError(
+                f"{model!r}, which is untrained",
+                "a run or a folder of weights",
+                f"`frame-forecast train {model}` makes one",
+            )
+        device = str(predict.choose_device(device))
+    else:
+        forecaster = predict.load(model, device)
+        network, name, digest = forecaster.model, forecaster.name, forecaster.contract.weights_sha256
+        frames = MovingMnistConfig(size=forecaster.contract.height)
+        device = str(forecaster.device)
+    horizon = horizon if task == "forecast" else 0
+    source = open_source(
+        data,
+        split,
+        frames=max(context + horizon, 1),
+        seed=seed,
+        device=device,
+        published=published,
+        config=frames,
+    )
+    with _bar(console, f"evaluating {task}") as progress:
+        results = evaluation.evaluate(
+            evaluation.with_baselines(name, network),
+            source,
+            task=task,
+            context=context,
+            horizon=horizon,
+            clips=clips,
+            device=device,
+            weights_sha256=digest,
+            progress=progress,
+            openstl=openstl,
+        )
+    if json_file is not None:
+        with replacing(json_file) as temporary:
+            temporary.write_text(json.dumps(results.to_json_dict(), indent=2) + "\n")
+    return results
+
+
+def run_settings(
+    preset: str, budget: Budget, assignments: Sequence[str], *, data: str, seed: int, start: Path | None
+) -> RunSettings:
+    """The settings of a run from ``KEY=VALUE`` texts, each key of the model, training or clips.
+
+    Raises:
+        ConfigError: an unknown preset or key, or a value of another type.
+    """
+    model, train, frames = parse_settings(assignments, find(preset)[1], TrainConfig(seed=seed), MovingMnistConfig())
+    return RunSettings(
+        preset=preset,
+        budget=budget,
+        model=model,
+        train=dataclasses.replace(TrainConfig(seed=seed), **train),
+        data=data,
+        frames=dataclasses.replace(MovingMnistConfig(), **frames),
+        start=None if start is None else str(predict.weights.find_folder(start)),
+    )
+
+
+def budget(steps: int | None, seconds: float | None) -> Budget:
+    """A budget of steps or of seconds."""
+    return Budget(steps, seconds)
+
+
+def describe_data() -> list[str]:
+    """What data are found on this machine, a line each."""
+    path = published.find_published()
+    return [
+        f"digits: {digits.load_digits('train', download=False).description}",
+        f"published test set: {path or 'not found (`frame-forecast data fetch mnist_test_seq`)'}",
+        "looked in: " + ", ".join(str(folder) for folder in digits.search_folders()),
+    ]
+
+
+def fetch_data(what: str, folder: Path, *, console: Console) -> list[Path]:
+    """Downloads MNIST, the published test set, or both; returns the files."""
+    names = ("mnist", "mnist_test_seq") if what == "all" else (what,)
+    fetchers: dict[str, Callable[..., list[Path]]] = {
+        "mnist": download.fetch_mnist,
+        "mnist_test_seq": lambda *a, **k: [download.fetch_published(*a, **k)],
+    }
+    paths: list[Path] = []
+    for name in names:
+        if name not in fetchers:
+            raise ConfigError(f"{name!r}", "mnist, mnist_test_seq or all", "choose one of these")
+        with _bar(console, name) as progress:
+            paths += fetchers[name](folder, progress=progress)
+    return paths
+
+
+def _test_source(settings: RunSettings, device: str) -> ClipSource:
+    config = settings.train
+    return open_source(
+        settings.data,
+        "test",
+        frames=config.context + config.horizon,
+        seed=config.seed,
+        device=str(predict.choose_device(device)),
+        published=settings.frames == MovingMnistConfig(),
+        config=settings.frames,
+    )
+
+
+def _samples(
+    forecaster: predict.Forecaster, source: ClipSource, task: str, context: int, horizon: int, count: int
+) -> list[report.Sample]:
+    """The first clips of the source and what the model makes of them."""
+    clips = to_unit(source.clips(np.arange(count))[:, : context + horizon])
+    given = clips[:, :context].cpu()
+    made = forecaster.forecast(given, horizon) if task == "forecast" else forecaster.reconstruct(given)
+    return [
+        report.Sample(
+            task=task,
+            model=forecaster.name,
+            context=context,
+            frames=clips[i].cpu().numpy(),
+            prediction=made[i].numpy(),
+            clip=i,
+        )
+        for i in range(count)
+    ]
+
+
+def _summary(settings: RunSettings, training: dict[str, object], source: ClipSource, clips: int) -> list[str]:
+    config = settings.train
+    return [
+        f"{settings.preset} was trained for {training['steps']} steps on {training['clips']} clips of Moving MNIST: "
+        f"{config.context} frames given, {config.horizon} to forecast.",
+        f"It was then tried on {clips} test clips it had never seen ({source.name}), beside baselines that know nothing.",
+    ]
+
+
+@contextmanager
+def _bar(console: Console, text: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A progress bar as a callback of (done, total)."""
+    columns = (
+        TextColumn(text),
+        BarColumn(),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("", total=None)
+        yield lambda done, total: progress.update(bar, completed=done, total=total)
+
+
+@contextmanager
+def _how_to_resume(folder: Path, console: Console) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        if (folder / "checkpoints" / "last.ckpt").exists():
+            console.print(f"stopped; go on with `frame-forecast train --resume {folder}`")
+        raise

@@ -1,0 +1,152 @@
+"""What registration buys: every registered model, tiny, keeps the contract of `Model`."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from frame_forecast import weights
+from frame_forecast.clip import Batch
+from frame_forecast.errors import ShapeError
+from frame_forecast.masks import future
+from frame_forecast.models import TASKS, Model, entries
+
+ENTRIES = {entry.name: entry for entry in entries()}
+FORMS = ("reconstruction", "prediction", "composite")
+
+
+def variants() -> list[tuple[str, dict]]:
+    """Every model in every form, conditional or not, where it has those."""
+    chosen: list[tuple[str, dict]] = []
+    for name, entry in ENTRIES.items():
+        if hasattr(entry.tiny, "form"):
+            chosen += [(name, {"form": form, "conditional": c}) for form in FORMS for c in (False, True)]
+        else:
+            chosen.append((name, {}))
+    return chosen
+
+
+def build(name: str, settings: dict) -> Model:
+    torch.manual_seed(0)
+    entry = ENTRIES[name]
+    model = entry.model(dataclasses.replace(entry.tiny, **settings))
+    for parameter in model.parameters():  # biases at 0 would hide what a bias can do
+        torch.nn.init.normal_(parameter, std=0.3)
+    return model.eval()
+
+
+def clips(batch: int = 2, frames: int = 7, size: tuple[int, int] = (16, 16)) -> torch.Tensor:
+    return torch.rand((batch, frames, 1, *size), generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(params=variants(), ids=lambda v: "-".join([v[0], *map(str, v[1].values())]))
+def model(request: pytest.FixtureRequest) -> Model:
+    return build(*request.param)
+
+
+def test_gives_every_frame_it_says_it_gives_and_zeros_elsewhere(model: Model) -> None:
+    frames = clips()
+    observed = future(4, 3).expand(2, -1, 1, 1, 1)
+    valid = torch.ones(2, 7, dtype=torch.bool)
+    prediction = model(frames, observed, valid)
+    given = model.given(observed, valid)
+    assert prediction.shape == frames.shape
+    assert prediction.isfinite().all()
+    assert prediction.min() >= 0
+    assert prediction.max() <= 1
+    assert (prediction[~given] == 0).all()
+    assert model.tasks <= set(TASKS)
+    assert given[:, :4].all() == ("reconstruct" in model.tasks)
+    assert given[:, 4:].all() == ("forecast" in model.tasks)
+
+
+@pytest.mark.parametrize("hidden", [0.7, math.nan, math.inf])
+def test_hidden_pixels_never_reach_the_model(model: Model, hidden: float) -> None:
+    frames = clips()
+    observed = future(4, 3).expand(2, -1, 1, 16, 16).clone()
+    observed[0, 2, :, 5:9, 3:8] = False  # a hole in the context too
+    before = model(frames, observed)
+    changed = torch.where(observed, frames, torch.tensor(hidden))
+    assert torch.equal(before, model(changed, observed))
+
+
+def test_observed_pixels_do_reach_the_model(model: Model) -> None:
+    if not list(model.parameters()):
+        pytest.skip("a baseline may ignore its input")
+    frames = clips()
+    observed = future(4, 3).expand(2, -1, 1, 1, 1)
+    changed = frames.clone()
+    changed[:, 0] = 1 - changed[:, 0]
+    assert not torch.allclose(model(frames, observed), model(changed, observed), atol=1e-7)
+
+
+def test_a_clip_gives_the_same_alone_and_in_a_padded_batch(model: Model) -> None:
+    lengths, contexts = (7, 4, 6), (5, 2, 6)
+    frames = clips(3)
+    valid = torch.arange(7) < torch.tensor(lengths)[:, None]
+    observed = (torch.arange(7) < torch.tensor(contexts)[:, None])[:, :, None, None, None]
+    together = model(frames, observed, valid)
+    for i, length in enumerate(lengths):
+        alone = model(frames[i : i + 1, :length], observed[i : i + 1, :length])
+        torch.testing.assert_close(together[i : i + 1, :length], alone, atol=1e-5, rtol=1e-4)
+        assert (together[i, length:] == 0).all()
+
+
+@pytest.mark.parametrize(("context", "horizon"), [(1, 1), (2, 9), (9, 2), (5, 0)])
+def test_any_context_and_horizon(model: Model, context: int, horizon: int) -> None:
+    frames = clips(1, context + horizon)
+    assert model(frames, future(context, horizon)[None]).isfinite().all()
+
+
+def test_nothing_observed_has_a_defined_answer(model: Model) -> None:
+    observed = torch.zeros(2, 5, 1, 1, 1, dtype=torch.bool)
+    assert model(clips(2, 5), observed).isfinite().all()
+
+
+def test_odd_sizes(model: Model) -> None:
+    frames = clips(1, 5, (17, 13))
+    observed = future(3, 2)[None]
+    if model.frame_size is None:
+        assert model(frames, observed).shape == frames.shape
+    else:
+        with pytest.raises(ShapeError, match="17x13"):
+            model(frames, observed)
+
+
+def test_every_parameter_learns(model: Model) -> None:
+    batch = Batch.forecast(clips(), 4)
+    prediction = model(batch.frames, batch.observed, batch.valid)
+    given = model.given(batch.observed, batch.valid)
+    if not list(model.parameters()):
+        assert not prediction.requires_grad
+        return
+    ((prediction - batch.frames)[given] ** 2).sum().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_weights_survive_saving_and_loading(model: Model, tmp_path) -> None:
+    name = next(n for n, entry in ENTRIES.items() if type(model) is entry.model)
+    weights.save(tmp_path / "weights", model, name, context=4, horizon=3, channels=1, height=16, width=16)
+    loaded, found, contract = weights.load(tmp_path / "weights")
+    assert (found, contract.context, contract.horizon) == (name, 4, 3)
+    observed = future(4, 3).expand(2, -1, 1, 1, 1)
+    assert torch.equal(loaded.eval()(clips(), observed), model(clips(), observed))
+
+
+@pytest.mark.parametrize(
+    ("frames", "observed", "valid"),
+    [
+        ((2, 5, 16, 16), (2, 5, 1, 1, 1), None),
+        ((2, 0, 1, 16, 16), (2, 0, 1, 1, 1), None),
+        ((2, 5, 1, 16, 16), (5, 1, 1, 1), None),
+        ((2, 5, 1, 16, 16), (2, 4, 1, 1, 1), None),
+        ((2, 5, 1, 16, 16), (2, 5, 1, 1, 1), (2, 4)),
+    ],
+)
+def test_shapes_that_disagree_are_refused(model: Model, frames, observed, valid) -> None:
+    flags = None if valid is None else torch.ones(valid, dtype=torch.bool)
+    with pytest.raises(ShapeError, match="expected"):
+        model(torch.zeros(frames), torch.ones(observed, dtype=torch.bool), flags)
