@@ -157,7 +157,7 @@ def evaluate(
         json_file=json_file,
         console=console,
     )
-    console.print(f"{task}: {results.data['clips']} {results.data['split']} clips of {results.data['name']}")
+    console.print(f"{task}: {results.data.clips} {results.data.split} clips of {results.data.name}")
     console.print(markdown_table(results), markup=False, soft_wrap=True)
     if json_file is not None:
         console.print(f"written to {json_file}")

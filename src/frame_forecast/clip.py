@@ -149,10 +149,10 @@ class Clip:
                 f"{source} of type {values.dtype}", "integers or floats", "convert it, for example to uint8"
             )
         T, _, H, W = values.shape
-        known = np.isfinite(values).all(axis=1, keepdims=True)
+        known = np.asarray(np.isfinite(values).all(axis=1, keepdims=True))
         if observed is not None:
             try:
-                known &= np.broadcast_to(observed, (T, 1, H, W))
+                known = known & np.broadcast_to(observed, (T, 1, H, W))
             except ValueError:
                 raise ShapeError(
                     f"an observed mask of shape {np.shape(observed)}",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -175,9 +175,9 @@ def _clips(x: np.ndarray | Tensor | Clip, scale: ValueScale | None) -> list[Clip
 def _like(x: Frames, clips: list[Clip]) -> Frames:
     """Clips as the kind of thing ``x`` is."""
     if isinstance(x, Clip):
-        return clips[0]
+        return cast(Frames, clips[0])
     if x.ndim == 5:
         values = np.stack([clip.values for clip in clips])
     else:
         values = clips[0].values[:, 0] if x.ndim == 3 else clips[0].values
-    return torch.from_numpy(values).to(x.device) if isinstance(x, Tensor) else values
+    return cast(Frames, torch.from_numpy(values).to(x.device) if isinstance(x, Tensor) else values)

@@ -73,7 +73,7 @@ def train(settings: RunSettings, folder: Path | None, *, device: str, console: C
             "a new folder",
             f"choose another, or go on with `train --resume {folder}`",
         )
-    console.print(f"digits: {digits.load_digits('train').description}")
+    console.print(f"digits: {_describe(digits.load_digits('train'))}")
     rehearse(settings, device=device)
     console.print(f"rehearsed; training {settings.preset} into {folder}")
     with _how_to_resume(folder, console):
@@ -132,7 +132,7 @@ def report_run(folder: Path, *, clips: int, device: str, console: Console) -> Pa
         summary=_summary(settings, forecaster.contract.training, source, clips),
         results=results,
         samples=samples,
-        curves=report.TrainingCurves.read(sorted((folder / "logs").glob("version_*/metrics.csv"))),
+        curves=report.TrainingCurves.read(*_logs(folder)),
     )
 
 
@@ -234,7 +234,7 @@ def describe_data() -> list[str]:
     """What data are found on this machine, a line each."""
     path = published.find_published()
     return [
-        f"digits: {digits.load_digits('train', download=False).description}",
+        f"digits: {_describe(digits.load_digits('train', download=False))}",
         f"published test set: {path or 'not found (`frame-forecast data fetch mnist_test_seq`)'}",
         "looked in: " + ", ".join(str(folder) for folder in digits.search_folders()),
     ]
@@ -254,6 +254,17 @@ def fetch_data(what: str, folder: Path, *, console: Console) -> list[Path]:
         with _bar(console, name) as progress:
             paths += fetchers[name](folder, progress=progress)
     return paths
+
+
+def _logs(folder: Path) -> list[Path]:
+    """The CSV logs of a run, in the order in which they were written."""
+    found = (folder / "logs").glob("version_*/metrics.csv")
+    return sorted(found, key=lambda path: int(path.parent.name.removeprefix("version_")))
+
+
+def _describe(found: digits.Digits) -> str:
+    """What the digits are, and why they are not MNIST if they are not."""
+    return f"{found.description}: {found.note}" if found.note else found.description
 
 
 def _test_source(settings: RunSettings, device: str) -> ClipSource:
@@ -294,7 +305,7 @@ def _summary(settings: RunSettings, training: dict[str, object], source: ClipSou
     return [
         f"{settings.preset} was trained for {training['steps']} steps on {training['clips']} clips of Moving MNIST: "
         f"{config.context} frames given, {config.horizon} to forecast.",
-        f"It was then tried on {clips} test clips it had never seen ({source.name}), beside baselines that know nothing.",
+        f"It was then tried on {clips} test clips it had never seen ({source.name}), beside simple baselines.",
     ]
 
 

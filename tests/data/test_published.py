@@ -100,6 +100,9 @@ DAMAGED = {
     "truncated": WHOLE[:-1],
     "more than a file can hold": npy(f"{{'descr': '|u1', 'fortran_order': False, 'shape': (20, {10**18}, 64, 64)}}"),
     "more than a number can hold": npy(f"{{'descr': '|u1', 'fortran_order': False, 'shape': (20, {10**30}, 64, 64)}}"),
+    "a number of bytes that is 0 in 64 bits": npy(
+        f"{{'descr': '|u1', 'fortran_order': False, 'shape': (20, {2**50}, 64, 64)}}"
+    ),
     "negative": npy("{'descr': '|u1', 'fortran_order': False, 'shape': (20, -1, 64, 64)}"),
     "no clips": npy("{'descr': '|u1', 'fortran_order': False, 'shape': (20, 0, 64, 64)}"),
     "version of the future": b"\x93NUMPY\x09\x00" + WHOLE[8:],
@@ -158,9 +161,7 @@ def test_missing_file_is_a_data_error(tmp_path: Path) -> None:
         PublishedTestSet(tmp_path / NAME)
 
 
-def test_found_in_the_named_folder_then_here_then_in_the_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_found_in_the_named_folder_then_here_then_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root, here, cache = (tmp_path / name for name in ("root", "here", "cache"))
     for folder in (root, here / "data", cache / "frame-forecast"):
         folder.mkdir(parents=True)

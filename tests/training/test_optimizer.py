@@ -1,5 +1,7 @@
 """Muon with AdamW against torch's own two optimisers."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -70,7 +72,7 @@ def test_state_survives_saving() -> None:
     first.step()
     b, second = build()
     b.data.copy_(a.data)
-    second.load_state_dict(first.state_dict())
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
     for parameter, optimizer in ((a, first), (b, second)):
         parameter.grad = torch.ones(4, 6).tril()
         optimizer.step()

@@ -121,8 +121,8 @@ def _find_mnist(stem: str) -> Path | None:
 
 @functools.cache
 def _download_failure(folder: Path, mirrors: tuple[str, ...]) -> str | None:
-    """Fetches MNIST and says what went wrong, if anything. Waiting for a network that is not there once is enough."""
-    try:
+    """Fetches MNIST and says what went wrong, if anything."""
+    try:  # cached: one wait for a network that is not there is enough
         fetch_mnist(folder, mirrors=mirrors)
     except (DataError, OutputError) as error:
         return error.given

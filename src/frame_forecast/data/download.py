@@ -41,9 +41,7 @@ _Ask = Callable[[urllib.request.Request], HTTPResponse]
 _CHUNK = 2**16
 
 
-def fetch_mnist(
-    folder: Path, progress: Progress | None = None, mirrors: Sequence[str] = MNIST_MIRRORS
-) -> list[Path]:
+def fetch_mnist(folder: Path, progress: Progress | None = None, mirrors: Sequence[str] = MNIST_MIRRORS) -> list[Path]:
     """MNIST's training and test images, as gzip files.
 
     Args:
@@ -183,9 +181,7 @@ class _Expected:
         return None
 
 
-def _fetch_from_any(
-    urls: Sequence[str], path: Path, expected: _Expected, ask: _Ask, progress: Progress | None
-) -> None:
+def _fetch_from_any(urls: Sequence[str], path: Path, expected: _Expected, ask: _Ask, progress: Progress | None) -> None:
     """Fetches from the first address that gives the right file."""
     part = path.with_name(f"{path.name}.part")
     failures: list[_FailureError] = []

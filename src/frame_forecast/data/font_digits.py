@@ -6,6 +6,7 @@ middle; font, thickness, slant, width, rotation and size vary.
 """
 
 import functools
+import io
 import math
 from pathlib import Path
 
@@ -142,8 +143,8 @@ def _glyphs() -> tuple[Tensor, np.ndarray, np.ndarray]:
 
 
 def _font(path: Path) -> ImageFont.FreeTypeFont:
-    try:
-        return ImageFont.truetype(path, _FONT_SIZE, layout_engine=ImageFont.Layout.BASIC)
+    try:  # given the path, Pillow would also look for a file of that name elsewhere
+        return ImageFont.truetype(io.BytesIO(path.read_bytes()), _FONT_SIZE, layout_engine=ImageFont.Layout.BASIC)
     except OSError as error:
         raise DataError(
             f"no font {path}: {error}", "the fonts that matplotlib ships", "install matplotlib again with pip"

@@ -37,12 +37,15 @@ class PublishedTestSet:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            # Unlike np.load this reads npy files only, and never unpickles.
-            self._frames = np.lib.format.open_memmap(path, mode="r")
-        except (OSError, ValueError, OverflowError) as error:
+            # Unlike np.load this reads npy files only, and never unpickles. NumPy multiplies a
+            # shape in 64 bits, and a damaged header may declare more.
+            with np.errstate(over="raise"):
+                self._frames = np.lib.format.open_memmap(path, mode="r")
+        except (OSError, ValueError, ArithmeticError) as error:
             raise _error(path, f"unreadable: {error}") from None
         shape = self._frames.shape
-        if self._frames.dtype != np.uint8 or len(shape) != 4 or (shape[0], *shape[2:]) != (self.FRAMES, 64, 64):
+        fits = len(shape) == 4 and shape[1] > 0 and (shape[0], *shape[2:]) == (self.FRAMES, 64, 64)
+        if self._frames.dtype != np.uint8 or not fits:
             raise _error(path, f"{self._frames.dtype} of shape {shape}")
 
     def __reduce__(self) -> tuple[type["PublishedTestSet"], tuple[Path]]:
@@ -53,7 +56,7 @@ class PublishedTestSet:
         """Whether these are the published bytes; reads the whole file if its size is right."""
         return self.path.stat().st_size == PUBLISHED_SIZE and digest(self.path, "sha256") == PUBLISHED_SHA256
 
-    @functools.cached_property
+    @property
     def name(self) -> str:
         """For reports; says so if the file has not the published content."""
         return PUBLISHED_NAME if self.verified else f"{PUBLISHED_NAME} (not the published bytes)"
@@ -76,9 +79,7 @@ class PublishedTestSet:
         """
         outside = (index < 0) | (index >= len(self))
         if outside.any():
-            raise DataError(
-                f"clip {index[outside][0]} of {self.path}", f"0 to {len(self) - 1}", "ask for fewer clips"
-            )
+            raise DataError(f"clip {index[outside][0]} of {self.path}", f"0 to {len(self) - 1}", "ask for fewer clips")
         frames = self._frames[:, index]  # (20, B, 64, 64), copied from disk
         return torch.from_numpy(np.ascontiguousarray(frames.swapaxes(0, 1))).unsqueeze(2)
 

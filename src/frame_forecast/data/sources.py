@@ -5,11 +5,11 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from frame_forecast.data.digits import load_digits
-from frame_forecast.data.published import PublishedTestSet, find_published
 from torch import Tensor
 
+from frame_forecast.data.digits import load_digits
 from frame_forecast.data.moving_mnist import MovingMnist, MovingMnistConfig
+from frame_forecast.data.published import PublishedTestSet, find_published
 from frame_forecast.errors import ConfigError
 
 DATASETS = ("moving_mnist",)
@@ -24,8 +24,11 @@ class ClipSource(Protocol):
         split: ``train``, ``validation`` or ``test``.
     """
 
-    name: str
-    split: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def split(self) -> str: ...
 
     def __len__(self) -> int:
         """How many clips there are."""

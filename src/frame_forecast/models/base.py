@@ -1,7 +1,7 @@
 """The contract every model keeps."""
 
 import abc
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -19,11 +19,13 @@ class Model(nn.Module, abc.ABC):
 
     Attributes:
         tasks: what the model can do, of `TASKS`.
+        config: the frozen dataclass that the model was built from.
         channels: C of the frames, None = any.
         frame_size: ``(H, W)`` if the model is fixed to one size, None = any.
     """
 
     tasks: frozenset[str]
+    config: Any
     channels: int | None = None
     frame_size: tuple[int, int] | None = None
 

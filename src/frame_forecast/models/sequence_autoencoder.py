@@ -84,11 +84,11 @@ class SequenceAutoencoder(Model):
         context = context_lengths(observed, valid)  # (B,)
         longest = int(context.max())
         horizon = int((valid.sum(dim=1) - context).max())
-        states = [self._initial_state(cell, frames) for cell in self.encoder]
+        states = [self._initial_state(cell, frames) for cell in _cells(self.encoder)]
         if longest > 0:
             embedded = self._embed(frames[:, :longest].transpose(0, 1).flatten(0, 1)).unflatten(0, (longest, B))
             ragged = bool((context != longest).any())
-            _, states = unroll(self.encoder, states, inputs=embedded, lengths=context if ragged else None)
+            _, states = unroll(_cells(self.encoder), states, inputs=embedded, lengths=context if ragged else None)
         backwards = self._decode("reconstruction", states, longest, frames)
         forwards = self._decode("prediction", states, horizon, frames)
         given = torch.cat([backwards, forwards])  # (longest + horizon, B, C, H, W)
@@ -104,14 +104,14 @@ class SequenceAutoencoder(Model):
         B, _, C, H, W = frames.shape
         if name not in self.decoders or steps == 0:
             return frames.new_zeros((steps, B, C, H, W))
-        head = self.heads[name]
+        cells, head = _cells(self.decoders[name]), self.heads[name]
 
         def to_frames(*layers: Tensor) -> Tensor:  # (N, ...) each -> (N, C, H, W)
             logits = self._logits(head(torch.cat(layers, dim=1)), H, W)
             return torch.sigmoid(logits.float())
 
         if not self.conditional:
-            layers, _ = unroll(self.decoders[name], states, steps=steps)
+            layers, _ = unroll(cells, states, steps=steps)
             return to_frames(*(layer.flatten(0, 1) for layer in layers)).unflatten(0, (steps, B))
 
         given: list[Tensor] = []
@@ -120,13 +120,7 @@ class SequenceAutoencoder(Model):
             given.append(to_frames(*layers))
             return self._embed(given[-1])
 
-        unroll(
-            self.decoders[name],
-            states,
-            steps=steps,
-            first=self._embed(frames.new_zeros((B, C, H, W))),
-            feed=feed,
-        )
+        unroll(cells, states, steps=steps, first=self._embed(frames.new_zeros((B, C, H, W))), feed=feed)
         return torch.stack(given)
 
     @abc.abstractmethod
@@ -140,3 +134,8 @@ class SequenceAutoencoder(Model):
     @abc.abstractmethod
     def _logits(self, features: Tensor, height: int, width: int) -> Tensor:
         """A head's output ``(N, ...)`` as ``(N, C, height, width)``."""
+
+
+def _cells(modules: nn.Module) -> list[LstmCell]:
+    """A ModuleList of cells, with the type that it lost."""
+    return [module for module in modules.children() if isinstance(module, LstmCell)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -30,7 +29,7 @@ class Sample:
         DataError: a predicted value is not finite.
     """
 
-    task: Literal["forecast", "reconstruct"]
+    task: str
     model: str
     clip: int
     context: int
@@ -91,17 +90,26 @@ class TrainingCurves:
     validation_loss: list[float]
 
     @classmethod
-    def read(cls, path: Path) -> TrainingCurves:
+    def read(cls, *paths: Path) -> TrainingCurves:
         """Reads the ``metrics.csv`` of Lightning's CSVLogger.
 
         A row has values for what was logged at that step and blanks for the rest.
 
+        Args:
+            paths: the file of the run's beginning, then one for each time it was resumed; each
+                replaces what the one before logged from its first step on.
+
         Raises:
             DataError: the file is not there, or has no training loss, or a value is no number.
         """
+        rows: list[dict[str, str]] = []
+        path: Path | None = None
         try:
-            with path.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
+            for path in paths:
+                with path.open(newline="", encoding="utf-8") as file:
+                    new = list(csv.DictReader(file))
+                first = min((int(row["step"]) for row in new), default=0)
+                rows = [row for row in rows if int(row["step"]) < first] + new
             train, validation = (_series(rows, stage) for stage in ("train", "validation"))
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise DataError(
@@ -111,7 +119,9 @@ class TrainingCurves:
             ) from error
         if not train[0]:
             raise DataError(
-                f"{path} without a training loss", "one logged step at least", "train for longer than one step"
+                f"{path or 'no metrics.csv'} without a training loss",
+                "one logged step at least",
+                "train for longer than one step",
             )
         return cls(*train, *validation)
 

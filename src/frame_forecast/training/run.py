@@ -153,8 +153,8 @@ def train(
         _check_checkpoint(last, module)
     data = _Data(sources["train"], sources["validation"], config)
     stop = StopWhenAsked(last)
-    trainer = _trainer(settings, folder, device, console, stop)
     with writing(folder), _quiet():
+        trainer = _trainer(settings, folder, device, console, stop)
         trainer.fit(module, datamodule=data, ckpt_path=last if resume else None, weights_only=True)
         if stop.asked:
             raise KeyboardInterrupt
@@ -192,6 +192,7 @@ def _trainer(
 ) -> pl.Trainer:
     config, budget = settings.train, settings.budget
     checkpoints = folder / "checkpoints"
+    attempt = len(list((folder / "logs").glob("version_*")))
     often: dict[str, Any] = {
         "dirpath": checkpoints,
         "enable_version_counter": False,
@@ -222,8 +223,8 @@ def _trainer(
         val_check_interval=interval,
         num_sanity_val_steps=0,
         gradient_clip_val=config.gradient_clip,
-        log_every_n_steps=10,
-        logger=[CSVLogger(folder, name="logs"), TensorBoardLogger(folder, name="logs")],
+        log_every_n_steps=1 if (budget.steps or 0) <= 10_000 and (budget.seconds or 0) <= 3600 else 50,
+        logger=[kind(folder, name="logs", version=attempt) for kind in (CSVLogger, TensorBoardLogger)],
         callbacks=callbacks,
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -1,0 +1,1 @@
+"""Where clips come from: digits, generated and published Moving MNIST, batches."""
