@@ -27,7 +27,7 @@ class ConvLstmAutoencoderConfig:
     form: Form = "composite"
     conditional: bool = False
     channels: int = 1
-    patch: int = 4
+    patch: int = 8
     hidden: int = 48
     layers: int = 2
     kernel: int = 3
@@ -40,7 +40,7 @@ class ConvLstmAutoencoderConfig:
     "conv_lstm_autoencoder",
     ConvLstmAutoencoderConfig,
     presets={"conv_lstm_autoencoder": ConvLstmAutoencoderConfig()},
-    tiny=ConvLstmAutoencoderConfig(hidden=8, layers=2),
+    tiny=ConvLstmAutoencoderConfig(patch=4, hidden=8),
 )
 class ConvLstmAutoencoder(SequenceAutoencoder):
     """Encoder and decoders of ConvLSTM cells (Shi et al., "Convolutional LSTM network: a machine

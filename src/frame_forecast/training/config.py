@@ -65,8 +65,8 @@ class TrainConfig:
     horizon: int = 10
     grow_until: float = 0.7
     batch_size: int = 8
-    learning_rate: float = 2e-3
-    muon_learning_rate: float = 0.02
+    learning_rate: float = 0.01
+    muon_learning_rate: float = 0.04
     weight_decay: float = 0.0
     warmup: float = 0.02
     gradient_clip: float = 1.0
