@@ -14,9 +14,10 @@ def main() -> None:
     except FrameForecastError as error:
         print(f"frame-forecast: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("frame-forecast: interrupted", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130:  # Typer's answer to Ctrl-C, which says nothing
+            print("frame-forecast: interrupted", file=sys.stderr)
+        raise
 
 
 if __name__ == "__main__":

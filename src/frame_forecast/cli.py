@@ -20,7 +20,7 @@ data_app = typer.Typer(help="Data sets: what is here, and getting the rest.", no
 app.add_typer(data_app, name="data")
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Seed = Annotated[int, typer.Option(help="Of initial weights and generated clips.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of initial weights and generated clips.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
@@ -37,7 +37,9 @@ def demo(
     view: Annotated[bool, typer.Option(help="Serve the report when done.")] = True,
     model: Annotated[str, typer.Option(help="Preset to train.")] = "conv_lstm_autoencoder",
     out: Annotated[Path | None, typer.Option(help="Run folder; a new one under runs/ by default.")] = None,
-    port: Annotated[int, typer.Option(help="Of the report's page; the next free one if taken.")] = 8000,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Of the report's page; the next free one if taken.")
+    ] = 8000,
     seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
@@ -128,7 +130,7 @@ def evaluate(
     context: Annotated[int, typer.Option(help="Frames given.")] = 10,
     horizon: Annotated[int, typer.Option(help="Frames forecast.")] = 10,
     data: Annotated[str, typer.Option(help="Data set.")] = "moving_mnist",
-    split: Annotated[str, typer.Option(help="test, or validation to choose between models.")] = "test",
+    split: Annotated[str, typer.Option(help="test; validation to choose between models; or train.")] = "test",
     generated: Annotated[bool, typer.Option("--generated", help="Not the published test file.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the results there.")] = None,
     openstl: Annotated[bool, typer.Option("--ssim-openstl", help="SSIM as in published tables, too.")] = False,
@@ -198,6 +200,6 @@ def _seconds(text: str) -> float:
     """``HH:MM:SS`` in seconds."""
     try:
         hours, minutes, seconds = (int(part) for part in text.split(":"))
-    except ValueError:
+        return timedelta(hours=hours, minutes=minutes, seconds=seconds).total_seconds()
+    except (ValueError, OverflowError):
         raise ConfigError(f"--max-time {text!r}", "HH:MM:SS", "write for example 00:03:00") from None
-    return timedelta(hours=hours, minutes=minutes, seconds=seconds).total_seconds()

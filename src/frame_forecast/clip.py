@@ -80,7 +80,11 @@ class ValueScale:
             values = self.low * np.exp(unit * np.log(self.high / self.low))
         else:
             values = self.low + unit * (self.high - self.low)
-        return (np.rint(values) if np.issubdtype(dtype, np.integer) else values).astype(dtype)
+        if np.issubdtype(dtype, np.integer):
+            limit = np.iinfo(dtype).max
+            # float(limit) of a 64-bit type is limit + 1, which overflows.
+            values = np.minimum(np.rint(values), np.nextafter(float(limit), 0) if float(limit) > limit else limit)
+        return values.astype(dtype)
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,15 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary = holder / path.name
         with writing(path):
             yield temporary
-            if path.is_dir():
-                path.rename(holder / "old")
-            temporary.replace(path)
+            if not (temporary.is_dir() and path.is_dir()):
+                temporary.replace(path)  # refuses to put a file in a folder's place
+                return
+            old = path.rename(holder / "old")
+            try:
+                temporary.rename(path)
+            except OSError:
+                old.rename(path)
+                raise
     finally:
         shutil.rmtree(holder, ignore_errors=True)
 

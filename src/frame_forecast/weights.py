@@ -134,14 +134,14 @@ def load_into(model: Model, folder: Path, contract: Contract | None = None) -> N
     if found != contract.weights_sha256:
         raise WeightsError(
             f"{path} with SHA-256 {found[:12]}...",
-            f"{contract.weights_sha256[:12]}..., which its {CONFIG} names",
+            f"{contract.weights_sha256!s:.12}..., which its {CONFIG} names",
             "the file is damaged or from another model: copy both files again",
         )
     try:
         tensors = load_tensors(data)
         model.load_state_dict(tensors)
     except (SafetensorError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[-1].strip()  # the first line of torch's names no tensor
         raise WeightsError(f"{path}: {reason}", "the tensors of the model in its config", "train it again") from error
 
 
@@ -162,5 +162,5 @@ def _read_config(folder: Path) -> tuple[str, Any, Contract]:
         ) from error
     except ConfigError as error:
         raise WeightsError(f"{path}: {error.given}", error.expected, error.next_step) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"{path}: {error}", "the JSON that `train` writes", "copy the folder again") from error

@@ -213,6 +213,8 @@ def run_settings(
     Raises:
         ConfigError: an unknown preset or key, or a value of another type.
     """
+    if any(assignment.startswith("frames=") for assignment in assignments):
+        raise ConfigError("setting 'frames'", "context and horizon, whose sum it is", "set those")
     model, train, frames = parse_settings(assignments, find(preset)[1], TrainConfig(seed=seed), MovingMnistConfig())
     return RunSettings(
         preset=preset,

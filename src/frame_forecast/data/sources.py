@@ -17,18 +17,17 @@ SPLITS = ("train", "validation", "test")
 
 
 class ClipSource(Protocol):
-    """Clips by number.
-
-    Attributes:
-        name: of the data, for reports; it says which digits or file the clips are made of.
-        split: ``train``, ``validation`` or ``test``.
-    """
+    """Clips by number."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Of the data, for reports; it says which digits or file the clips are made of."""
+        ...
 
     @property
-    def split(self) -> str: ...
+    def split(self) -> str:
+        """``train``, ``validation`` or ``test``."""
+        ...
 
     def __len__(self) -> int:
         """How many clips there are."""

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from frame_forecast.errors import ConfigError
 from frame_forecast.models.registry import register
-from frame_forecast.models.sequence_autoencoder import Form, SequenceAutoencoder, check_form
+from frame_forecast.models.sequence_autoencoder import Form, SequenceAutoencoder, check_config
 from frame_forecast.nn.cells import ConvLstmCell, LstmCell, State
 
 
@@ -33,7 +34,16 @@ class ConvLstmAutoencoderConfig:
     kernel: int = 3
 
     def __post_init__(self) -> None:
-        check_form(self.form)
+        check_config(
+            self.form,
+            channels=self.channels,
+            patch=self.patch,
+            hidden=self.hidden,
+            layers=self.layers,
+            kernel=self.kernel,
+        )
+        if self.kernel % 2 == 0:
+            raise ConfigError(f"kernel={self.kernel}", "an odd number", "set another kernel")
 
 
 @register(

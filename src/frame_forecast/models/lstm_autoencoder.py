@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from frame_forecast.models.registry import register
-from frame_forecast.models.sequence_autoencoder import Form, SequenceAutoencoder, check_form
+from frame_forecast.models.sequence_autoencoder import Form, SequenceAutoencoder, check_config
 from frame_forecast.nn.cells import LinearLstmCell, LstmCell, State
 
 
@@ -30,7 +30,14 @@ class LstmAutoencoderConfig:
     layers: int = 1
 
     def __post_init__(self) -> None:
-        check_form(self.form)
+        check_config(
+            self.form,
+            channels=self.channels,
+            height=self.height,
+            width=self.width,
+            hidden=self.hidden,
+            layers=self.layers,
+        )
 
 
 @register(

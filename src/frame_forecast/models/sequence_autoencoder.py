@@ -25,10 +25,13 @@ _TASKS: dict[str, frozenset[str]] = {
 }
 
 
-def check_form(form: str) -> None:
-    """Raises ConfigError unless ``form`` is one of the three."""
+def check_config(form: str, **counts: int) -> None:
+    """Raises ConfigError unless ``form`` is one of the three and each count is 1 or more."""
     if form not in _TASKS:
         raise ConfigError(f"form={form!r}", " or ".join(_TASKS), "set form to one of these")
+    for name, count in counts.items():
+        if count < 1:
+            raise ConfigError(f"{name}={count}", "1 or more", f"set another {name}")
 
 
 class SequenceAutoencoder(Model):

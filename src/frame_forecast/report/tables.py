@@ -28,10 +28,12 @@ class Metric:
 
     @property
     def direction(self) -> str:
+        """Which way is better, in words."""
         return "higher is better" if self.higher_is_better else "lower is better"
 
     @property
     def arrow(self) -> str:
+        """Which way is better, as an arrow."""
         return "↑" if self.higher_is_better else "↓"
 
     def show(self, value: float) -> str:

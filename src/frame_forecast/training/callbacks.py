@@ -16,18 +16,26 @@ from torch import Tensor
 from frame_forecast.training.module import TrainingModule
 
 
-def warmed_up_average(decay: float) -> WeightAveraging:
+class WarmedUpAverage(WeightAveraging):
     """Exponential moving average of the weights, for validation and release.
 
     The first updates decay faster, ``(1 + n) / (10 + n)``, so that a short run is not held
     back by its initial weights.
+
+    Args:
+        decay: of every later update.
     """
 
-    def average(averaged: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
-        n = int(updates)
-        return averaged.lerp(current, 1.0 - min(decay, (1 + n) / (10 + n)))
+    def __init__(self, decay: float) -> None:
+        def average(averaged: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
+            n = int(updates)
+            return averaged.lerp(current, 1.0 - min(decay, (1 + n) / (10 + n)))
 
-    return WeightAveraging(avg_fn=average)
+        super().__init__(avg_fn=average)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # A run resumed after its last step has no training to end, so on_train_end was not called.
+        self.on_train_end(trainer, pl_module)
 
 
 class Speed(Callback):
@@ -37,7 +45,7 @@ class Speed(Callback):
         self._elapsed = 0.0
         self._last = 0.0
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._last = time.monotonic()
 
     def on_train_batch_end(
@@ -48,9 +56,8 @@ class Speed(Callback):
         pl_module.log_dict({"train/clips_per_second": clips / seconds, "train/seconds": self._elapsed})
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not trainer.sanity_checking:
-            self._tick()
-            pl_module.log("validation/seconds", self._elapsed)
+        self._tick()
+        pl_module.log("validation/seconds", self._elapsed)
 
     def _tick(self) -> float:
         now = time.monotonic()
@@ -66,9 +73,15 @@ class Speed(Callback):
 
 
 class BudgetBar(Callback):
-    """A bar over the budget: loss, clips a second, time left."""
+    """A bar over the budget: loss, clips a second, time left.
+
+    Args:
+        console: where it is drawn; one that is no terminal gets a line for each tenth instead.
+    """
 
     def __init__(self, console: Console) -> None:
+        self._console = console
+        self._tenths = 0
         self._progress = Progress(
             TextColumn("training"),
             BarColumn(),
@@ -99,6 +112,9 @@ class BudgetBar(Callback):
         speed = trainer.callback_metrics.get("train/clips_per_second")
         status = f"loss {self._loss:.4f}  {float(speed or 0):5.1f} clips/s  {int(left // 60)}:{int(left % 60):02d} left"
         self._progress.update(self._task, completed=share, status=status)
+        if not self._console.is_terminal and int(10 * share) > self._tenths:
+            self._tenths = int(10 * share)
+            self._console.print(f"training {share:4.0%}  {status}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._progress.stop()
@@ -109,6 +125,8 @@ class BudgetBar(Callback):
 
 class StopWhenAsked(Callback):
     """On Ctrl-C or SIGTERM ends the step in progress, writes a checkpoint and stops.
+
+    The checkpoint is the one that an undisturbed run passes through, so a resumed run ends the same.
 
     Args:
         checkpoint: the file to write.
@@ -133,9 +151,13 @@ class StopWhenAsked(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if self.asked and not trainer.should_stop:
+            trainer.should_stop = True
+            interval = trainer.val_check_batch  # None if validations follow the clock
+            if interval and trainer.global_step % interval == 0:
+                return  # validation is due, and writes the checkpoint when it ends
             # Here, not at the end of the fit: by then the averaged weights are the model's.
             trainer.save_checkpoint(self._checkpoint)
-            trainer.should_stop = True
+            trainer.limit_val_batches = 0  # a stop brings a validation that no undisturbed run has
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._restore()

@@ -1,6 +1,7 @@
 """What a training run is made of, besides the network."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,7 +30,7 @@ class Budget:
                 "exactly one of the two",
                 "give --steps or --max-time",
             )
-        if (self.steps if self.steps is not None else self.seconds or 0) <= 0:
+        if not 0 < (self.steps if self.steps is not None else self.seconds or 0) < math.inf:
             raise ConfigError(
                 f"a budget of {self.steps if self.seconds is None else self.seconds}",
                 "more than 0",
@@ -81,8 +82,10 @@ class TrainConfig:
         for name in ("context", "batch_size", "validation_clips", "validations"):
             self._check(name, getattr(self, name) >= 1, "1 or more")
         self._check("horizon", self.horizon >= 0, "0 or more")
+        self._check("weight_decay", 0 <= self.weight_decay < math.inf, "0 or more, and finite")
+        self._check("seed", 0 <= self.seed < 2**32, "0 to 4294967295")
         for name in ("learning_rate", "muon_learning_rate", "gradient_clip"):
-            self._check(name, getattr(self, name) > 0, "more than 0")
+            self._check(name, 0 < getattr(self, name) < math.inf, "more than 0, and finite")
         for name in ("warmup", "grow_until", "ema_decay"):
             self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
         self._check("loss", self.loss in ("cross_entropy", "mse"), "cross_entropy or mse")

@@ -12,6 +12,8 @@
 import dataclasses
 import json
 import logging
+import math
+import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,10 +39,11 @@ from frame_forecast.devices import choose_device, fast_bfloat16
 from frame_forecast.errors import ConfigError, WeightsError
 from frame_forecast.files import replacing, writing
 from frame_forecast.models import Model, find, override
-from frame_forecast.training.callbacks import BudgetBar, Speed, StopWhenAsked, warmed_up_average
+from frame_forecast.training.callbacks import BudgetBar, Speed, StopWhenAsked, WarmedUpAverage
 from frame_forecast.training.config import Budget, TrainConfig
 from frame_forecast.training.module import TrainingModule
 
+_CHECKPOINT_KEYS = {"pytorch-lightning_version", "global_step", "loops", "callbacks", "optimizer_states"}
 _OUTPUT_MARGIN = 1e-3  # the mean pixel stays this far from 0 and 1, whose logits are infinite
 
 
@@ -91,7 +94,7 @@ class RunSettings:
                     "frames": MovingMnistConfig(**fields["frames"]),
                 }
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(
                 f"{path}: {error}", "the folder of a run that `frame-forecast train` began", "check the path"
             ) from error
@@ -129,7 +132,7 @@ def train(
     model = entry.model(override(preset, settings.model))
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ConfigError(f"model {settings.preset!r}", "a model with parameters", "baselines need no training")
-    if settings.start is not None:
+    if settings.start is not None and not resume:
         weights.load_into(model, Path(settings.start))
     device = choose_device(device)
     sources = {
@@ -143,6 +146,12 @@ def train(
         )
         for split in ("train", "validation")
     }
+    if config.validation_clips > len(sources["validation"]):
+        raise ConfigError(
+            f"validation_clips={config.validation_clips}",
+            f"{len(sources['validation'])} at most",
+            "set fewer validation_clips",
+        )
     last = folder / "checkpoints" / "last.ckpt"
     if not resume:
         settings.save(folder)
@@ -153,7 +162,7 @@ def train(
         _check_checkpoint(last, module)
     data = _Data(sources["train"], sources["validation"], config)
     stop = StopWhenAsked(last)
-    with writing(folder), _quiet():
+    with writing(folder), _quiet(), _interruptible():
         trainer = _trainer(settings, folder, device, console, stop)
         trainer.fit(module, datamodule=data, ckpt_path=last if resume else None, weights_only=True)
         if stop.asked:
@@ -199,7 +208,7 @@ def _trainer(
         "save_on_train_epoch_end": False,
     }
     callbacks: list[Callback] = [
-        warmed_up_average(config.ema_decay),
+        WarmedUpAverage(config.ema_decay),
         Speed(),
         stop,
         ModelCheckpoint(filename="best", monitor="validation/loss", **often),
@@ -250,7 +259,10 @@ def _start_at_mean(model: Model, source: ClipSource, config: TrainConfig) -> Non
 def _check_checkpoint(path: Path, module: TrainingModule) -> None:
     """Raises WeightsError unless ``path`` is a checkpoint of this very model."""
     try:
-        found = torch.load(path, weights_only=True, map_location="cpu")["state_dict"]
+        checkpoint = torch.load(path, weights_only=True, map_location="cpu")
+        found = {name: tensor.shape for name, tensor in checkpoint["state_dict"].items()}
+        if not checkpoint.keys() >= _CHECKPOINT_KEYS:
+            raise KeyError("a part that training goes on from is missing")
         reason = "tensors of another model"
     except FileNotFoundError:
         raise WeightsError(
@@ -259,9 +271,9 @@ def _check_checkpoint(path: Path, module: TrainingModule) -> None:
             "start the run again without --resume",
         ) from None
     except Exception as error:  # torch.load raises whatever its zip and pickle readers meet
-        found, reason = None, str(error).splitlines()[0]
+        found, reason = None, f"unreadable ({type(error).__name__})"
     wanted = {name: tensor.shape for name, tensor in module.state_dict().items()}
-    if found is None or {name: tensor.shape for name, tensor in found.items()} != wanted:
+    if found != wanted:
         raise WeightsError(
             f"{path}: {reason}",
             "a checkpoint of this run's model",
@@ -274,7 +286,7 @@ def _release(settings: RunSettings, folder: Path, module: TrainingModule, traine
     final = trainer.validate(module, datamodule=data, verbose=False)[0]["validation/loss"]
     best = next(c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor)
     score = float("inf") if best.best_model_score is None else float(best.best_model_score)
-    if score < final:
+    if score < final or math.isnan(final):
         state = torch.load(best.best_model_path, weights_only=True, map_location="cpu")["state_dict"]
         module.load_state_dict(state)
     config, source = settings.train, data.sources[0]
@@ -312,3 +324,14 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Keeps Ctrl-C a KeyboardInterrupt, where Lightning exits and leaves the signal ignored."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from error

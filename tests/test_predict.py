@@ -1,0 +1,183 @@
+"""The forecaster on arrays, tensors and clips."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from frame_forecast import weights
+from frame_forecast.clip import Clip, ValueScale
+from frame_forecast.errors import ConfigError, DataError, FrameForecastError, ShapeError, TaskError, WeightsError
+from frame_forecast.masks import future
+from frame_forecast.models import create
+from frame_forecast.predict import Cancelled, Forecaster, load
+
+NAME = "conv_lstm_autoencoder"
+CONTRACT: dict[str, Any] = {"context": 3, "horizon": 2, "channels": 1, "height": 16, "width": 16}
+
+
+def forecaster(**settings: Any) -> Forecaster:
+    torch.manual_seed(0)
+    model = create(NAME, **{"hidden": 4, "layers": 1, "patch": 8} | settings)
+    return Forecaster(model, NAME, weights.Contract("", **CONTRACT), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def trained() -> Forecaster:
+    return forecaster()
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).random(shape, dtype=np.float32)
+
+
+def direct(model: Forecaster, frames: np.ndarray, horizon: int) -> np.ndarray:
+    """A plain call of the network: ``(B, T, C, H, W)`` in, the whole canvas out."""
+    B, T, C, H, W = frames.shape
+    canvas = torch.full((B, T + horizon, C, H, W), 0.5)
+    canvas[:, :T] = torch.from_numpy(frames)
+    with torch.no_grad():
+        return model.model(canvas, future(T, horizon).expand(B, -1, 1, 1, 1)).numpy()
+
+
+@pytest.mark.parametrize("axes", [3, 4, 5])
+@pytest.mark.parametrize("kind", ["numpy", "torch"])
+def test_results_are_the_models_of_the_same_kind(kind: str, axes: int, trained: Forecaster) -> None:
+    frames = noise(2, 4, 1, 16, 24)
+    x: Any = {5: frames, 4: frames[0], 3: frames[0, :, 0]}[axes]
+    if kind == "torch":
+        x = torch.from_numpy(x)
+    canvas = direct(trained, frames, 3)
+    for result, part in ((trained.forecast(x, 3), canvas[:, 4:]), (trained.reconstruct(x), canvas[:, :4])):
+        expected = {5: part, 4: part[0], 3: part[0, :, 0]}[axes]
+        assert type(result) is type(x)
+        assert result.dtype == x.dtype
+        np.testing.assert_allclose(result, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16])
+def test_integers_come_back_as_integers(dtype: type, trained: Forecaster) -> None:
+    largest = np.iinfo(dtype).max
+    x = (noise(4, 16, 16) * largest).astype(dtype)
+    result = trained.forecast(x, 2)
+    assert result.dtype == dtype
+    expected = direct(trained, (x[None, :, None] / largest).astype(np.float32), 2)[0, 4:, 0] * largest
+    assert np.abs(result - expected).max() <= 0.5 + 1e-5 * largest
+
+
+def test_a_clip_gives_a_clip_in_its_units(trained: Forecaster) -> None:
+    unit = noise(4, 1, 16, 16)
+    clip = Clip.from_array(200 + 100 * unit, scale=ValueScale(200, 300), source="brightness")
+    result = trained.forecast(clip, 2)
+    assert isinstance(result, Clip)
+    np.testing.assert_allclose(result.values, 200 + 100 * direct(trained, unit[None], 2)[0, 4:], atol=1e-3)
+    assert (result.scale, result.source) == (clip.scale, "brightness")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("task", ["forecast", "reconstruct"])
+def test_missing_pixels_are_refused(task: str, value: float, trained: Forecaster) -> None:
+    x = noise(4, 16, 16)
+    x[2, 3, 3] = value
+    with pytest.raises(TaskError, match="missing"):
+        trained.forecast(x, 2) if task == "forecast" else trained.reconstruct(x)
+
+
+def test_floats_outside_need_a_scale(trained: Forecaster) -> None:
+    unit = noise(4, 16, 16)
+    with pytest.raises(DataError, match="scale="):
+        trained.forecast(50 * unit, 2)
+    result = trained.forecast(50 * unit, 2, scale=ValueScale(0, 50))
+    np.testing.assert_allclose(result, 50 * trained.forecast(unit, 2), rtol=0, atol=1e-4)
+    np.testing.assert_allclose(
+        trained.reconstruct(50 * unit, scale=ValueScale(0, 50)), 50 * trained.reconstruct(unit), rtol=0, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("x", "error"),
+    [
+        (noise(1, 16, 16), ShapeError),
+        (noise(0, 16, 16), ShapeError),
+        (noise(16, 16), ShapeError),
+        (noise(0, 4, 1, 16, 16), ShapeError),
+        (noise(2, 0, 1, 16, 16), ShapeError),
+        (noise(1, 2, 4, 1, 16, 16), ShapeError),
+        (noise(4, 3, 16, 16), ShapeError),
+        (noise(4, 16, 16) > 0.5, DataError),
+        (noise(4, 16, 16).astype(complex), DataError),
+        (noise(4, 16, 16).astype(object), DataError),
+        (-noise(4, 16, 16), DataError),
+    ],
+)
+def test_what_is_no_clip_is_refused(x: np.ndarray, error: type[FrameForecastError], trained: Forecaster) -> None:
+    with pytest.raises(error):
+        trained.forecast(x, 2)
+
+
+@pytest.mark.parametrize("horizon", [0, -1])
+def test_a_horizon_below_one_is_refused(horizon: int, trained: Forecaster) -> None:
+    with pytest.raises(ShapeError, match=f"horizon={horizon}"):
+        trained.forecast(noise(4, 16, 16), horizon)
+
+
+def test_one_frame_can_be_reconstructed(trained: Forecaster) -> None:
+    assert trained.reconstruct(noise(1, 16, 16)).shape == (1, 16, 16)
+
+
+@pytest.mark.parametrize(("form", "task"), [("reconstruction", "forecast"), ("prediction", "reconstruct")])
+def test_a_task_that_the_model_lacks_is_refused(form: str, task: str) -> None:
+    model = forecaster(form=form)
+    with pytest.raises(TaskError, match=task):
+        model.forecast(noise(4, 16, 16), 2) if task == "forecast" else model.reconstruct(noise(4, 16, 16))
+
+
+def test_a_batch_equals_its_clips_alone_and_progress_is_told(trained: Forecaster) -> None:
+    frames = noise(19, 3, 1, 16, 16)  # more than are computed at once
+    told: list[tuple[int, int]] = []
+    together = trained.forecast(frames, 2, progress=lambda done, total: told.append((done, total)))
+    alone = np.stack([trained.forecast(clip, 2) for clip in frames])
+    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-6)
+    assert told == [(16, 19), (19, 19)]
+
+
+def test_cancel_is_asked_between_groups_of_clips(trained: Forecaster) -> None:
+    told: list[int] = []
+    with pytest.raises(Cancelled):
+        trained.forecast(
+            noise(40, 3, 1, 16, 16), 2, progress=lambda done, _: told.append(done), cancel=lambda: len(told) == 2
+        )
+    assert told == [16, 32]
+
+
+def test_the_input_is_not_changed(trained: Forecaster) -> None:
+    x = noise(4, 16, 16)
+    before = x.copy()
+    trained.forecast(x, 2)
+    assert np.array_equal(x, before)
+
+
+def test_tensors_that_need_gradients_are_taken(trained: Forecaster) -> None:
+    x: Tensor = torch.from_numpy(noise(4, 16, 16)).requires_grad_()
+    assert not trained.forecast(x, 2).requires_grad
+
+
+@pytest.mark.parametrize("below", ["", "weights"])
+def test_load_takes_weights_and_runs(below: str, tmp_path: Path, trained: Forecaster) -> None:
+    weights.save(tmp_path / below / "" if below else tmp_path / "w", trained.model, NAME, **CONTRACT)
+    loaded = load(tmp_path if below else tmp_path / "w", device="cpu")
+    x = noise(4, 16, 16)
+    assert np.array_equal(loaded.forecast(x, 2), trained.forecast(x, 2))
+    assert loaded.contract.context == 3
+    assert loaded.name == NAME
+
+
+def test_load_errors(tmp_path: Path, trained: Forecaster) -> None:
+    with pytest.raises(WeightsError, match="nowhere"):
+        load("nowhere")
+    weights.save(tmp_path / "w", trained.model, NAME, **CONTRACT)
+    with pytest.raises(ConfigError, match="tpu"):
+        load(tmp_path / "w", device="tpu")

@@ -1,0 +1,180 @@
+"""A whole run, as small as can be: rehearsal, training, report, evaluation."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from frame_forecast import workflows
+from frame_forecast.data import digits, sources
+from frame_forecast.data.digits import Digits
+from frame_forecast.errors import ConfigError, FrameForecastError, OutputError, TaskError, WeightsError
+from frame_forecast.evaluation import Results
+from frame_forecast.training.config import Budget
+from frame_forecast.training.run import RunSettings
+
+SETTINGS = [
+    "hidden=4",
+    "layers=1",
+    "patch=8",
+    "context=3",
+    "horizon=2",
+    "grow_until=0",
+    "batch_size=2",
+    "validation_clips=2",
+    "validations=1",
+    "size=32",
+    "precision=float32",
+]
+EVALUATION: dict[str, Any] = {
+    "clips": 2,
+    "context": 3,
+    "horizon": 2,
+    "data": "moving_mnist",
+    "split": "test",
+    "published": False,
+    "openstl": False,
+    "seed": 0,
+    "device": "cpu",
+    "console": Console(quiet=True),
+}
+
+
+def settings(steps: int = 3) -> RunSettings:
+    return workflows.run_settings(
+        "conv_lstm_autoencoder", Budget(steps=steps), SETTINGS, data="moving_mnist", seed=3, start=None
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An empty working directory, random digits, and a place of its own for temporary files."""
+    folder = tmp_path_factory.mktemp("work")
+    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
+
+    def random_digits(split: str, **_: object) -> Digits:
+        return Digits(images, "fonts", f"random {split} digits", "a test")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("FRAME_FORECAST_DATA", raising=False)
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        (folder / "temporary").mkdir()
+        patch.setattr(tempfile, "tempdir", str(folder / "temporary"))
+        patch.setattr(sources, "load_digits", random_digits)
+        patch.setattr(digits, "load_digits", random_digits)
+        yield
+
+
+@pytest.fixture(scope="module")
+def finished() -> Path:
+    """A trained run with its report."""
+    folder = workflows.train(settings(), Path("run"), device="cpu", console=Console(quiet=True))
+    page = workflows.report_run(folder, clips=2, device="cpu", console=Console(quiet=True))
+    assert page.parent == folder
+    assert page.read_text().startswith("<!")
+    return folder
+
+
+def test_settings_reach_the_model_the_training_and_the_clips() -> None:
+    made = settings()
+    assert made.model == {"hidden": 4, "layers": 1, "patch": 8}
+    assert (made.train.context, made.train.horizon, made.train.seed, made.train.grow_until) == (3, 2, 3, 0.0)
+    assert made.frames.size == 32
+    assert made.start is None
+
+
+def test_a_run_folder_holds_what_is_promised(finished: Path) -> None:
+    for name in (
+        "run.json",
+        "results/forecast.json",
+        "results/reconstruct.json",
+        "report.html",
+        "report.md",
+        "logs/version_0/metrics.csv",
+        "checkpoints/last.ckpt",
+        "checkpoints/best.ckpt",
+        "weights/config.json",
+        "weights/weights.safetensors",
+    ):
+        assert (finished / name).is_file(), name
+    assert list(finished.rglob("*.gif"))
+    assert RunSettings.read(finished) == settings()
+
+
+def test_the_rehearsal_leaves_nothing_behind(finished: Path) -> None:
+    assert [path.name for path in Path().iterdir() if path.name not in ("temporary", "run")] == []
+    assert list(Path("temporary").iterdir()) == []
+    # It trains 2 steps on batches of 1; the run's own log has the 3 steps asked for.
+    assert [path.name for path in (finished / "logs").iterdir()] == ["version_0"]
+
+
+def test_a_folder_with_a_run_is_not_trained_over(finished: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
+    with pytest.raises(OutputError, match="--resume"):
+        workflows.train(settings(), finished, device="cpu", console=Console(quiet=True))
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
+
+
+@pytest.mark.parametrize(("task", "frames"), [("forecast", 2), ("reconstruct", 3)])
+def test_an_evaluation_is_written_and_reads_back(task: str, frames: int, finished: Path, tmp_path: Path) -> None:
+    file = tmp_path / "new" / "results.json"
+    results = workflows.evaluate(str(finished), task=task, json_file=file, **EVALUATION)
+    assert Results.from_json_dict(json.loads(file.read_text())) == results
+    assert {row.model for row in results.rows} == {"conv_lstm_autoencoder", "black", "mean_frame", "copy_last"}
+    assert all(len(row.per_lead_time) == frames for row in results.rows)
+    assert (
+        results.weights_sha256
+        == json.loads((finished / "weights/config.json").read_text())["contract"]["weights_sha256"]
+    )
+    assert (results.data.clips, results.data.split, results.data.name) == (
+        2,
+        "test",
+        "moving_mnist, random test digits",
+    )
+
+
+def test_a_baseline_is_evaluated_by_its_name() -> None:
+    results = workflows.evaluate("copy_last", task="forecast", json_file=None, **EVALUATION)
+    assert results.model == "copy_last"
+    assert results.weights_sha256 is None
+
+
+def test_results_never_replace_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "file").write_text("kept")
+    with pytest.raises(OutputError):
+        workflows.evaluate("copy_last", task="forecast", json_file=tmp_path / "kept", **EVALUATION)
+    assert (tmp_path / "kept" / "file").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "error"),
+    [
+        ("conv_lstm_autoencoder", {}, ConfigError),
+        ("nowhere", {}, WeightsError),
+        ("copy_last", {"task": "recreate"}, TaskError),
+        ("copy_last", {"data": "mnist"}, ConfigError),
+        ("copy_last", {"split": "all"}, ConfigError),
+        ("copy_last", {"clips": 0}, ConfigError),
+        ("copy_last", {"horizon": -1}, ConfigError),
+        ("copy_last", {"horizon": -5}, ConfigError),
+        ("copy_last", {"context": 0}, ConfigError),
+        ("copy_last", {"device": "tpu"}, ConfigError),
+    ],
+)
+def test_evaluations_that_cannot_be_are_refused(
+    model: str, changes: dict[str, object], error: type[FrameForecastError]
+) -> None:
+    with pytest.raises(error):
+        workflows.evaluate(model, **{"task": "forecast", "json_file": None} | EVALUATION | changes)
+
+
+def test_resuming_what_is_no_run_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"run\.json"):
+        workflows.resume(tmp_path, device="cpu", console=Console(quiet=True))

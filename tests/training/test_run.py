@@ -1,0 +1,403 @@
+"""Training runs: what a run leaves behind, and that an interruption changes nothing."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.callbacks import timer
+from torch import Tensor
+
+from frame_forecast import weights
+from frame_forecast.clip import Batch
+from frame_forecast.data import sources
+from frame_forecast.data.digits import Digits
+from frame_forecast.data.moving_mnist import MovingMnist, MovingMnistConfig
+from frame_forecast.errors import ConfigError, FrameForecastError, OutputError, WeightsError
+from frame_forecast.models import create
+from frame_forecast.training import run
+from frame_forecast.training.config import Budget, TrainConfig
+from frame_forecast.training.module import TrainingModule
+from frame_forecast.training.optimizer import MuonAdamW
+from frame_forecast.training.run import RunSettings
+
+STEPS = 6  # validations after steps 2, 4 and 6
+TRAIN = TrainConfig(
+    context=3,
+    horizon=2,
+    grow_until=0.0,
+    batch_size=2,
+    ema_decay=0.5,
+    precision="float32",
+    validation_clips=2,
+    validations=3,
+)
+MODEL = {"hidden": 4, "layers": 1, "patch": 8}
+SETTINGS = RunSettings("conv_lstm_autoencoder", Budget(steps=STEPS), MODEL, TRAIN, frames=MovingMnistConfig(size=32))
+
+
+def random_digits(split: str) -> Digits:
+    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
+    return Digits(images, "fonts", f"random {split} digits")
+
+
+@pytest.fixture(autouse=True)
+def _small_and_offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(sources, "load_digits", random_digits)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # sums in one order: results may be compared bit by bit
+    yield
+    torch.set_num_threads(threads)
+
+
+class Watch:
+    """Records what runs ask of the training clips and the optimiser; may act after a step."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.clips: list[list[int]] = []
+        self.rates: list[list[float]] = []
+        self.after_step: Callable[[int], None] = lambda step: None
+        clips, step = MovingMnist.clips, MuonAdamW.step
+
+        def watched_clips(source: MovingMnist, index: np.ndarray) -> Tensor:
+            if source.split == "train" and len(index) == TRAIN.batch_size:
+                self.clips.append(index.tolist())
+            return clips(source, index)
+
+        def watched_step(optimizer: MuonAdamW, closure: Callable[[], Any] | None = None) -> Any:
+            loss = step(optimizer, closure)
+            self.rates.append([group["lr"] for group in optimizer.param_groups])
+            self.after_step(len(self.rates))
+            return loss
+
+        monkeypatch.setattr(MovingMnist, "clips", watched_clips)
+        monkeypatch.setattr(MuonAdamW, "step", watched_step)
+
+    def interrupt_after(self, step: int) -> None:
+        self.after_step = lambda done: os.kill(os.getpid(), signal.SIGINT) if done == step else None
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+    return Watch(monkeypatch)
+
+
+def checkpoint(folder: Path, name: str = "last") -> dict[str, Any]:
+    return torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
+
+
+def released(folder: Path) -> dict[str, Tensor]:
+    return dict(weights.load(folder / "weights")[0].state_dict())
+
+
+def averaged(saved: dict[str, Any]) -> dict[str, Tensor]:
+    return {name.removeprefix("model."): value for name, value in saved["state_dict"].items()}
+
+
+def assert_identical(one: Any, other: Any) -> None:
+    torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def undisturbed(folder: Path, watch: Watch, settings: RunSettings = SETTINGS) -> tuple[list[Any], list[Any]]:
+    run.train(settings, folder, device="cpu")
+    clips, rates = watch.clips.copy(), watch.rates.copy()
+    watch.clips.clear()
+    watch.rates.clear()
+    return clips, rates
+
+
+# 4: validation is due as the signal comes; STEPS: no step is left to take.
+@pytest.mark.parametrize("after", [1, 3, 4, STEPS])
+def test_an_interrupted_run_ends_as_if_undisturbed(after: int, tmp_path: Path, watch: Watch) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    clips, rates = undisturbed(whole, watch)
+    handler = signal.getsignal(signal.SIGINT)
+    watch.interrupt_after(after)
+    with pytest.raises(KeyboardInterrupt):
+        run.train(SETTINGS, parts, device="cpu")
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert len(watch.rates) == after
+    assert checkpoint(parts)["global_step"] == after
+    assert not (parts / "weights").exists()
+    watch.clips.clear()
+    watch.after_step = lambda step: None
+    run.train(RunSettings.read(parts), parts, resume=True, device="cpu")
+    assert watch.clips == clips[after:]
+    assert watch.rates == rates
+    for name in ("last", "best"):
+        one, other = checkpoint(whole, name), checkpoint(parts, name)
+        # loops: counters that the validation schedule and the logged steps follow
+        for part in (
+            "global_step",
+            "state_dict",
+            "current_model_state",
+            "averaging_state",
+            "optimizer_states",
+            "loops",
+        ):
+            assert_identical(one[part], other[part])
+    assert_identical(released(whole), released(parts))
+    assert weights.load(whole / "weights")[2] == weights.load(parts / "weights")[2]
+    changed = (checkpoint(whole)["state_dict"], checkpoint(whole)["current_model_state"])
+    with pytest.raises(AssertionError):  # the average lags, so comparing both is no repetition
+        assert_identical(*changed)
+
+
+def child(folder: str) -> None:
+    """In another process: trains, says when 3 steps are done, and waits for a signal."""
+
+    def wait(step: int) -> None:
+        if step == 3:
+            print("stepped", flush=True)
+            signal.pause()
+
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(sources, "load_digits", random_digits)
+        Watch(monkeypatch).after_step = wait
+        try:
+            run.train(SETTINGS, Path(folder), device="cpu")
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_process_that_is_stopped_can_be_resumed(number: signal.Signals, tmp_path: Path, watch: Watch) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    clips, _ = undisturbed(whole, watch)
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_run; test_run.child(sys.argv[1])"
+    )
+    command = [sys.executable, "-c", code, str(parts)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "stepped\n", process.stderr.read()
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    run.train(RunSettings.read(parts), parts, resume=True, device="cpu")
+    assert watch.clips == clips[3:]
+    assert_identical(released(whole), released(parts))
+
+
+def test_a_time_budget_goes_on_where_it_stopped(tmp_path: Path, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(timer, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def tick(step: int) -> None:
+        clock[0] += 1000.0
+
+    settings = dataclasses.replace(SETTINGS, budget=Budget(seconds=5000.0))
+    watch.after_step = tick
+    _, rates = undisturbed(tmp_path / "whole", watch, settings)
+    assert [rate / TRAIN.muon_learning_rate for rate, _ in rates] == pytest.approx([0, 0.8, 0.6, 0.4, 0.2])
+
+    def tick_and_interrupt(step: int) -> None:
+        tick(step)
+        if step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    watch.after_step = tick_and_interrupt
+    with pytest.raises(KeyboardInterrupt):
+        run.train(settings, tmp_path / "parts", device="cpu")
+    clock[0] += 77_777.0  # time between the two is not training
+    watch.after_step = tick
+    run.train(settings, tmp_path / "parts", resume=True, device="cpu")
+    assert watch.rates == rates
+    assert_identical(released(tmp_path / "whole"), released(tmp_path / "parts"))
+
+
+def test_a_finished_run_resumed_releases_the_same_weights(tmp_path: Path, watch: Watch) -> None:
+    undisturbed(tmp_path, watch)
+    before = released(tmp_path)
+    run.train(SETTINGS, tmp_path, resume=True, device="cpu")
+    assert watch.rates == []
+    assert_identical(released(tmp_path), before)
+    logged = (tmp_path / "logs/version_1/metrics.csv").read_text().splitlines()
+    seconds = dict(zip(logged[0].split(","), logged[-1].split(","), strict=True))["validation/seconds"]
+    assert float(seconds) < 60
+
+
+def test_a_run_leaves_what_its_module_says(tmp_path: Path) -> None:
+    folder = run.train(SETTINGS, tmp_path / "run", device="cpu")
+    files = {str(p.relative_to(tmp_path / "run")) for p in (tmp_path / "run").rglob("*") if p.is_file()}
+    logs = {name for name in files if name.startswith("logs/version_0/")}
+    assert "logs/version_0/metrics.csv" in logs
+    assert any("tfevents" in name for name in logs)
+    assert files - logs == {
+        "run.json",
+        "checkpoints/last.ckpt",
+        "checkpoints/best.ckpt",
+        "weights/weights.safetensors",
+        "weights/config.json",
+    }
+    assert RunSettings.read(tmp_path / "run") == SETTINGS
+    model, name, contract = weights.load(folder)
+    assert name == "conv_lstm_autoencoder"
+    assert model.config == create("conv_lstm_autoencoder", **MODEL).config
+    assert (contract.context, contract.horizon, contract.channels, contract.height) == (3, 2, 1, 32)
+    assert contract.data == {"name": "moving_mnist, random train digits", "seed": 0}
+    assert (contract.training["steps"], contract.training["clips"]) == (STEPS, STEPS * 2)
+
+
+def log_losses(monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> None:
+    """Has successive validations find these losses."""
+    left = iter(losses)
+
+    def validation_step(module: TrainingModule, batch: Batch, batch_index: int) -> None:
+        module.log("validation/loss", next(left), batch_size=1)
+
+    monkeypatch.setattr(TrainingModule, "validation_step", validation_step)
+
+
+@pytest.mark.parametrize("final", [0.4, float("nan")])
+def test_the_best_is_released_where_the_final_is_worse(
+    final: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_losses(monkeypatch, [0.2, 0.1, 0.3, final])
+    run.train(SETTINGS, tmp_path, device="cpu")
+    assert checkpoint(tmp_path, "best")["global_step"] == 4
+    assert_identical(released(tmp_path), averaged(checkpoint(tmp_path, "best")))
+    contract = weights.load(tmp_path / "weights")[2]
+    assert contract.training["validation_loss"] == pytest.approx(0.1)
+
+
+def test_the_final_average_is_released_where_it_is_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log_losses(monkeypatch, [0.2, 0.1, 0.3, 0.05])
+    run.train(SETTINGS, tmp_path, device="cpu")
+    assert_identical(released(tmp_path), averaged(checkpoint(tmp_path)))
+
+
+def test_the_best_of_an_interrupted_run_is_remembered(
+    tmp_path: Path, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_losses(monkeypatch, [0.1, 0.2, 0.3, 0.4])
+    watch.interrupt_after(3)
+    with pytest.raises(KeyboardInterrupt):
+        run.train(SETTINGS, tmp_path, device="cpu")
+    run.train(SETTINGS, tmp_path, resume=True, device="cpu")
+    assert checkpoint(tmp_path, "best")["global_step"] == 2
+    assert_identical(released(tmp_path), averaged(checkpoint(tmp_path, "best")))
+
+
+def test_output_biases_start_at_the_mean_pixel() -> None:
+    model = create("conv_lstm_autoencoder", **MODEL)
+    source = sources.open_source("moving_mnist", "train", frames=5, config=SETTINGS.frames)
+    run._start_at_mean(model, source, TRAIN)
+    mean = (source.clips(np.arange(64)).double() / 255).mean().item()
+    for layer in model.output_layers():
+        assert layer.bias is not None
+        torch.testing.assert_close(layer.bias.sigmoid(), torch.full_like(layer.bias, mean), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize(("value", "bias"), [(0, -6.9068), (255, 6.9068)])  # log(0.001 / 0.999) and its negative
+def test_output_biases_stay_finite(value: int, bias: float) -> None:
+    model = create("conv_lstm_autoencoder", **MODEL)
+    source = SimpleNamespace(clips=lambda index: torch.full((len(index), 5, 1, 32, 32), value, dtype=torch.uint8))
+    run._start_at_mean(model, source, TRAIN)
+    for layer in model.output_layers():
+        assert layer.bias is not None
+        assert layer.bias.tolist() == pytest.approx([bias] * len(layer.bias), rel=1e-4)
+
+
+def test_training_goes_on_from_given_weights_and_resumes_without_them(tmp_path: Path, watch: Watch) -> None:
+    start = tmp_path / "start"
+    given = create("conv_lstm_autoencoder", **MODEL)
+    size = {"context": 3, "horizon": 2, "channels": 1, "height": 32, "width": 32}
+    weights.save(start, given, "conv_lstm_autoencoder", **size)
+    settings = dataclasses.replace(SETTINGS, start=str(start))
+    first: list[dict[str, Tensor]] = []
+    step = TrainingModule.training_step
+
+    def remember(module: TrainingModule, batch: Batch, batch_index: int) -> Tensor:
+        first.append({name: value.clone() for name, value in module.model.state_dict().items()})
+        return step(module, batch, batch_index)
+
+    watch.interrupt_after(3)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(TrainingModule, "training_step", remember)
+        with pytest.raises(KeyboardInterrupt):
+            run.train(settings, tmp_path / "run", device="cpu")
+    assert_identical(first[0], dict(given.state_dict()))
+    for file in start.iterdir():
+        file.unlink()
+    run.train(settings, tmp_path / "run", resume=True, device="cpu")
+    assert len(watch.rates) == STEPS
+
+
+def test_ctrl_c_outside_a_step_is_a_keyboard_interrupt_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(module: TrainingModule, batch: Batch, batch_index: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TrainingModule, "validation_step", interrupted)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run.train(SETTINGS, tmp_path, device="cpu")
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_weights_of_another_model_are_no_start(tmp_path: Path) -> None:
+    other = create("conv_lstm_autoencoder", **MODEL | {"hidden": 5})
+    size = {"context": 3, "horizon": 2, "channels": 1, "height": 32, "width": 32}
+    weights.save(tmp_path / "other", other, "conv_lstm_autoencoder", **size)
+    with pytest.raises(WeightsError, match="hidden=5"):
+        run.train(dataclasses.replace(SETTINGS, start=str(tmp_path / "other")), tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"no checkpoint"),
+        lambda path: path.write_bytes(path.read_bytes()[:-500]),
+        lambda path: torch.save({"state_dict": 1}, path),
+        lambda path: torch.save({"state_dict": {"model.x": torch.zeros(3)}}, path),
+    ],
+    ids=["missing", "empty", "text", "truncated", "a number", "other tensors"],
+)
+def test_a_damaged_checkpoint_is_named(damage: Callable[[Path], Any], tmp_path: Path) -> None:
+    run.train(dataclasses.replace(SETTINGS, budget=Budget(steps=1)), tmp_path, device="cpu")
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    damage(last)
+    with pytest.raises(WeightsError) as error:
+        run.train(SETTINGS, tmp_path, resume=True, device="cpu")
+    assert str(last) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"preset": "copy_last", "model": {}}, ConfigError),
+        ({"preset": "conv_lstm"}, ConfigError),
+        ({"model": {"hiden": 4}}, ConfigError),
+        ({"data": "mnist"}, ConfigError),
+        ({"start": "nowhere"}, WeightsError),
+    ],
+)
+def test_impossible_settings_leave_no_folder(
+    changes: dict[str, Any], error: type[FrameForecastError], tmp_path: Path
+) -> None:
+    with pytest.raises(error):
+        run.train(dataclasses.replace(SETTINGS, **changes), tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_disk_that_fills_up_is_an_output_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: Any, **options: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pl.Trainer, "save_checkpoint", full)
+    with pytest.raises(OutputError, match="No space left"):
+        run.train(SETTINGS, tmp_path, device="cpu")
