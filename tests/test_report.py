@@ -91,8 +91,7 @@ def test_every_file_is_written_and_twice_the_same(run: Path, tmp_path: Path) -> 
     assert set(written) == {
         "report.html",
         "report.md",
-        "results/forecast.json",
-        "results/reconstruct.json",
+        "results.json",
         "gifs/forecast_lstm_clip_3.gif",
         "gifs/reconstruct_lstm_clip_4.gif",
         "strips/forecast_lstm_clip_3.png",
@@ -105,13 +104,13 @@ def test_every_file_is_written_and_twice_the_same(run: Path, tmp_path: Path) -> 
 
 
 def test_results_are_read_back(run: Path) -> None:
-    record = json.loads((run / "results" / "reconstruct.json").read_text("utf-8"))
-    assert record == results(SCORES, "reconstruct").to_json_dict()
+    records = json.loads((run / "results.json").read_text("utf-8"))
+    assert records == [results(SCORES).to_json_dict(), results(SCORES, "reconstruct").to_json_dict()]
 
 
 def test_report_without_samples_scores_or_curves(tmp_path: Path) -> None:
     write_report(tmp_path, title="Bare", summary=[], results=[], samples=[], curves=None)
-    assert set(files(tmp_path)) == {"report.html", "report.md"}
+    assert set(files(tmp_path)) == {"report.html", "report.md", "results.json"}
 
 
 # Pictures

@@ -92,8 +92,7 @@ def test_settings_reach_the_model_the_training_and_the_clips() -> None:
 def test_a_run_folder_holds_what_is_promised(finished: Path) -> None:
     for name in (
         "run.json",
-        "results/forecast.json",
-        "results/reconstruct.json",
+        "results.json",
         "report.html",
         "report.md",
         "logs/version_0/metrics.csv",

@@ -20,7 +20,8 @@ data_app = typer.Typer(help="Data sets: what is here, and getting the rest.", no
 app.add_typer(data_app, name="data")
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of initial weights and generated clips.")]
+Seed = Annotated[int, typer.Option(help="Of initial weights and generated clips.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Of the report's page; the next free one if taken.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
@@ -37,9 +38,7 @@ def demo(
     view: Annotated[bool, typer.Option(help="Serve the report when done.")] = True,
     model: Annotated[str, typer.Option(help="Preset to train.")] = "conv_lstm_autoencoder",
     out: Annotated[Path | None, typer.Option(help="Run folder; a new one under runs/ by default.")] = None,
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Of the report's page; the next free one if taken.")
-    ] = 8000,
+    port: Port = 8000,
     seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
@@ -163,6 +162,25 @@ def evaluate(
     console.print(markdown_table(results), markup=False, soft_wrap=True)
     if json_file is not None:
         console.print(f"written to {json_file}")
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
+    clips: Annotated[int, typer.Option(help="Test clips.")] = 300,
+    view: Annotated[bool, typer.Option(help="Serve the report when done.")] = True,
+    port: Port = 8000,
+    device: Device = "auto",
+) -> None:
+    """Evaluate a run on every task of its model, write its report, show it."""
+    from rich.console import Console
+
+    from frame_forecast import workflows
+
+    page = workflows.report_run(run, clips=clips, device=device, console=Console())
+    typer.echo(page)
+    if view:
+        _serve(page, port)
 
 
 @data_app.command("show")

@@ -33,7 +33,7 @@ class Contract:
         context, horizon: frames the weights were trained with.
         channels, height, width: of the frames they were trained with.
         value_range: of input and output.
-        data: name of the data, its seed, and the digest of the digits.
+        data: name of the data and its seed.
         training: what the training was: steps, clips, seconds, validation loss.
     """
 

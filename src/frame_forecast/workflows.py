@@ -102,7 +102,12 @@ def rehearse(settings: RunSettings, *, device: str) -> None:
 
 
 def report_run(folder: Path, *, clips: int, device: str, console: Console) -> Path:
-    """Evaluates a finished run on test clips and writes its report; returns the HTML page."""
+    """Evaluates a finished run on test clips and writes its report; returns the HTML page.
+
+    Raises:
+        ConfigError: the folder holds no run.
+        WeightsError: the run has not ended, so there are no weights.
+    """
     settings = RunSettings.read(folder)
     forecaster = predict.load(folder, device)
     config = settings.train
@@ -305,8 +310,8 @@ def _samples(
 def _summary(settings: RunSettings, training: dict[str, object], source: ClipSource, clips: int) -> list[str]:
     config = settings.train
     return [
-        f"{settings.preset} was trained for {training['steps']} steps on {training['clips']} clips of Moving MNIST: "
-        f"{config.context} frames given, {config.horizon} to forecast.",
+        f"{settings.preset} was trained for {training['seconds']} seconds ({training['steps']} steps) on "
+        f"{training['clips']} clips of Moving MNIST: {config.context} frames given, {config.horizon} to forecast.",
         f"It was then tried on {clips} test clips it had never seen ({source.name}), beside simple baselines.",
     ]
 

@@ -346,15 +346,6 @@ def test_ctrl_c_outside_a_step_is_a_keyboard_interrupt_too(tmp_path: Path, monke
     assert signal.getsignal(signal.SIGINT) is handler
 
 
-def test_weights_of_another_model_are_no_start(tmp_path: Path) -> None:
-    other = create("conv_lstm_autoencoder", **MODEL | {"hidden": 5})
-    size = {"context": 3, "horizon": 2, "channels": 1, "height": 32, "width": 32}
-    weights.save(tmp_path / "other", other, "conv_lstm_autoencoder", **size)
-    with pytest.raises(WeightsError, match="hidden=5"):
-        run.train(dataclasses.replace(SETTINGS, start=str(tmp_path / "other")), tmp_path / "run", device="cpu")
-    assert not (tmp_path / "run").exists()
-
-
 @pytest.mark.parametrize(
     "damage",
     [

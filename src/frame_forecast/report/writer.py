@@ -30,8 +30,8 @@ def write_report(
 ) -> Path:
     """Writes scores, pictures and a page that holds them all.
 
-    ``results/TASK.json``, ``report.md``, ``report.html``, ``plots/*.svg``, ``strips/*.png``
-    and ``gifs/*.gif``. A file appears whole or not at all; one that is there stays as it was
+    ``results.json`` (a list of `Results`, one a task), ``report.md``, ``report.html``,
+    ``plots/*.svg``, ``strips/*.png`` and ``gifs/*.gif``. A file appears whole or not at all; one that is there stays as it was
     until its successor is complete.
 
     Args:
@@ -52,9 +52,9 @@ def write_report(
     _check_distinct("results", [result.task for result in results])
     _check_distinct("samples", [stem(sample) for sample in samples])
     # Scores first: they took the longest to make.
-    for result in results:
-        record = json.dumps(result.to_json_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        _write(folder / "results" / f"{result.task}.json", record.encode())
+    records = [result.to_json_dict() for result in results]
+    scores = json.dumps(records, indent=2, ensure_ascii=False, allow_nan=False)
+    _write(folder / "results.json", f"{scores}\n".encode())
     content = Content(
         title=title,
         summary=summary,

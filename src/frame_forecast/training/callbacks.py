@@ -39,10 +39,14 @@ class WarmedUpAverage(WeightAveraging):
 
 
 class Speed(Callback):
-    """Logs clips a second and seconds since the start of the run, the time before a resume included."""
+    """Logs clips a second and seconds since the start of the run.
+
+    Attributes:
+        elapsed: those seconds, the time before a resume included.
+    """
 
     def __init__(self) -> None:
-        self._elapsed = 0.0
+        self.elapsed = 0.0
         self._last = 0.0
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -53,23 +57,23 @@ class Speed(Callback):
     ) -> None:
         seconds = self._tick()
         clips = len(batch.frames) * trainer.world_size
-        pl_module.log_dict({"train/clips_per_second": clips / seconds, "train/seconds": self._elapsed})
+        pl_module.log_dict({"train/clips_per_second": clips / seconds, "train/seconds": self.elapsed})
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._tick()
-        pl_module.log("validation/seconds", self._elapsed)
+        pl_module.log("validation/seconds", self.elapsed)
 
     def _tick(self) -> float:
         now = time.monotonic()
         seconds, self._last = now - self._last, now
-        self._elapsed += seconds
+        self.elapsed += seconds
         return seconds
 
     def state_dict(self) -> dict[str, Any]:
-        return {"elapsed": self._elapsed}
+        return {"elapsed": self.elapsed}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._elapsed = state_dict["elapsed"]
+        self.elapsed = state_dict["elapsed"]
 
 
 class BudgetBar(Callback):

@@ -3,7 +3,7 @@
 ::
 
     RUN/run.json               what was asked for: `train --resume RUN` needs nothing else
-    RUN/logs/version_0/        metrics.csv and TensorBoard events; a resumed run adds version_1
+    RUN/logs/version_0/        metrics.csv, TensorBoard events; a resumed run adds version_1
     RUN/checkpoints/last.ckpt  everything that training goes on from
     RUN/checkpoints/best.ckpt  the same, where validation was best
     RUN/weights/               the averaged weights of the better of best and final
@@ -285,10 +285,16 @@ def _release(settings: RunSettings, folder: Path, module: TrainingModule, traine
     """Writes the better of the best checkpoint and the final average to ``folder/weights``."""
     final = trainer.validate(module, datamodule=data, verbose=False)[0]["validation/loss"]
     best = next(c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor)
-    score = float("inf") if best.best_model_score is None else float(best.best_model_score)
-    if score < final or math.isnan(final):
+    score = math.nan if best.best_model_score is None else float(best.best_model_score)
+    losses = [loss for loss in (score, final) if math.isfinite(loss)]
+    if not losses:
+        raise WeightsError(
+            f"a validation loss of {final}", "a finite one", "set a lower learning_rate and muon_learning_rate"
+        )
+    if final != min(losses):  # NaN is never equal
         state = torch.load(best.best_model_path, weights_only=True, map_location="cpu")["state_dict"]
         module.load_state_dict(state)
+    speed = next(callback for callback in trainer.callbacks if isinstance(callback, Speed))  # pyright: ignore[reportAttributeAccessIssue]
     config, source = settings.train, data.sources[0]
     _, _, channels, height, width = source.clips(np.arange(1)).shape
     weights.save(
@@ -306,7 +312,8 @@ def _release(settings: RunSettings, folder: Path, module: TrainingModule, traine
             "steps": trainer.global_step,
             "clips": trainer.global_step * config.batch_size * trainer.world_size,
             "loss": config.loss,
-            "validation_loss": min(score, final),
+            "seconds": round(speed.elapsed),
+            "validation_loss": min(losses),
         },
     )
     return folder / "weights"
