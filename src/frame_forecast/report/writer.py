@@ -31,8 +31,8 @@ def write_report(
     """Writes scores, pictures and a page that holds them all.
 
     ``results.json`` (a list of `Results`, one a task), ``report.md``, ``report.html``,
-    ``plots/*.svg``, ``strips/*.png`` and ``gifs/*.gif``. A file appears whole or not at all; one that is there stays as it was
-    until its successor is complete.
+    ``plots/*.svg``, ``strips/*.png`` and ``gifs/*.gif``. A file appears whole or not at all; one
+    that is there stays as it was until its successor is complete.
 
     Args:
         folder: of the run; made if it is not there.
