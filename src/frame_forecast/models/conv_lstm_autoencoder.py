@@ -58,9 +58,10 @@ class ConvLstmAutoencoder(SequenceAutoencoder):
     in the three forms of Srivastava et al. 2015.
 
     As in the paper, frames are cut into patches that become channels, decoders start from the
-    states of all encoder layers and a 1x1 convolution on the outputs of all decoder layers
-    gives the frame. Departures: no peepholes; a second decoder that reconstructs; frames
-    that patches do not divide are padded with black and cropped.
+    states of all encoder layers and a convolution on the outputs of all decoder layers gives
+    the frame. Departures: no peepholes; a second decoder that reconstructs; that convolution
+    is 3x3, not 1x1, so that a patch knows its neighbours and seams fade; frames that patches
+    do not divide are padded with black and cropped.
     """
 
     def __init__(self, config: ConvLstmAutoencoderConfig) -> None:
@@ -76,7 +77,7 @@ class ConvLstmAutoencoder(SequenceAutoencoder):
             config.conditional,
             encoder=stack(pixels),
             decoders={name: stack(pixels if config.conditional else 0) for name in names},
-            heads={name: nn.Conv2d(config.layers * config.hidden, pixels, kernel_size=1) for name in names},
+            heads={name: nn.Conv2d(config.layers * config.hidden, pixels, 3, padding=1) for name in names},
         )
         self.config = config
         self.channels = config.channels
