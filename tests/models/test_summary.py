@@ -12,12 +12,12 @@ def test_cost_of_a_conv_lstm_autoencoder() -> None:
     summary = summarise(model, context=3, horizon=2, size=32)
     state = 4 * hidden * (hidden * taps + 1)  # four gates with a bias
     reads = 4 * hidden * pixels * taps
-    head = pixels * (hidden + 1)
+    head = pixels * (hidden * taps + 1)
     assert summary.parameters == 3 * state + reads + 2 * head
     assert sum(count for _, _, count in summary.layers) == summary.parameters
     assert all(count > 0 for _, _, count in summary.layers)
     positions = (32 // 8) ** 2
-    macs = positions * (3 * reads + (3 + 3 + 2) * 4 * hidden * hidden * taps + (3 + 2) * hidden * pixels)
+    macs = positions * (3 * reads + (3 + 3 + 2) * 4 * hidden * hidden * taps + (3 + 2) * hidden * pixels * taps)
     assert summary.gmac * 1e9 == pytest.approx(macs)
     assert (summary.frame, summary.context, summary.horizon) == ((1, 32, 32), 3, 2)
 
