@@ -1,8 +1,10 @@
 """A whole run, as small as can be: rehearsal, training, report, evaluation."""
 
+import hashlib
 import json
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from rich.console import Console
 from frame_forecast import workflows
 from frame_forecast.data import digits, sources
 from frame_forecast.data.digits import Digits
+from frame_forecast.data.moving_mnist import MovingMnistConfig
 from frame_forecast.errors import ConfigError, FrameForecastError, OutputError, TaskError, WeightsError
 from frame_forecast.evaluation import Results
 from frame_forecast.training.config import Budget
@@ -134,8 +137,58 @@ def test_an_evaluation_is_written_and_reads_back(task: str, frames: int, finishe
     assert (results.data.clips, results.data.split, results.data.name) == (
         2,
         "test",
-        "moving_mnist, random test digits",
+        "moving_mnist (size=32), random test digits",
     )
+
+
+def edit_data(weights: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Changes what the contract of weights says of their data."""
+    path = weights / "config.json"
+    fields = json.loads(path.read_text())
+    fields["contract"]["data"] = change(fields["contract"]["data"])
+    path.write_text(json.dumps(fields))
+
+
+@pytest.fixture
+def finished_weights(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the weights that a test may damage."""
+    return Path(shutil.copytree(finished / "weights", tmp_path / "weights"))
+
+
+def test_weights_are_scored_on_clips_like_those_they_were_trained_on(finished_weights: Path) -> None:
+    edit_data(finished_weights, lambda data: data | {"digits": 3, "step": 0.25})
+    options = EVALUATION | {"published": True}
+    results = workflows.evaluate(str(finished_weights), task="forecast", json_file=None, **options)
+    assert results.data.name == "moving_mnist (size=32, digits=3, step=0.25), random test digits"
+    source = sources.open_source(
+        "moving_mnist", "test", frames=5, config=MovingMnistConfig(size=32, digits=3, step=0.25)
+    )
+    assert results.data.sha256 == hashlib.sha256(source.clips(np.arange(2)).numpy().tobytes()).hexdigest()
+
+
+def test_weights_that_do_not_tell_their_clips_are_scored_on_usual_ones_of_their_size(finished_weights: Path) -> None:
+    edit_data(finished_weights, lambda data: {"name": data["name"], "seed": data["seed"]})
+    results = workflows.evaluate(str(finished_weights), task="forecast", json_file=None, **EVALUATION)
+    assert results.data.name == "moving_mnist (size=32), random test digits"
+
+
+@pytest.mark.parametrize("digits", [1, 2])
+def test_published_clips_are_for_weights_trained_on_their_like(
+    digits: int, finished_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "mnist_test_seq.npy", np.zeros((20, 2, 64, 64), np.uint8))
+    monkeypatch.setattr(sources, "find_published", lambda: tmp_path / "mnist_test_seq.npy")
+    edit_data(finished_weights, lambda data: data | {"size": 64, "digits": digits})
+    options = EVALUATION | {"published": True}
+    results = workflows.evaluate(str(finished_weights), task="forecast", json_file=None, **options)
+    assert ("mnist_test_seq" in results.data.name) == (digits == 2)
+
+
+@pytest.mark.parametrize("data", [5, {"digits": "3"}, {"digits": 0}])
+def test_clips_that_cannot_be_in_a_contract(data: object, finished_weights: Path) -> None:
+    edit_data(finished_weights, lambda _: data)
+    with pytest.raises((ConfigError, WeightsError)):
+        workflows.evaluate(str(finished_weights), task="forecast", json_file=None, **EVALUATION)
 
 
 def test_a_baseline_is_evaluated_by_its_name() -> None:

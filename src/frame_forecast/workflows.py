@@ -27,7 +27,7 @@ from frame_forecast.data.sources import ClipSource, open_source
 from frame_forecast.errors import ConfigError, OutputError
 from frame_forecast.evaluation import Results
 from frame_forecast.files import replacing
-from frame_forecast.models import create, find, presets
+from frame_forecast.models import create, find, override, presets
 from frame_forecast.models.registry import parse_settings
 from frame_forecast.training import run
 from frame_forecast.training.config import Budget, TrainConfig
@@ -162,7 +162,8 @@ def evaluate(
     Args:
         model: a run's folder, a folder of weights, or a baseline's name.
         task, clips, context, horizon, openstl: as for `evaluation.evaluate`.
-        data, split, published, seed: as for `open_source`.
+        data, split, published, seed: as for `open_source`. Clips are generated with the settings of
+            those that the weights were trained on; the published ones count only where they are alike.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         json_file: where to write the results; None = nowhere.
         console: where progress is shown.
@@ -179,7 +180,7 @@ def evaluate(
     else:
         forecaster = predict.load(model, device)
         network, name, digest = forecaster.model, forecaster.name, forecaster.contract.weights_sha256
-        frames = MovingMnistConfig(size=forecaster.contract.height)
+        frames = _generator(forecaster.contract)
         device = str(forecaster.device)
     horizon = horizon if task == "forecast" else 0
     source = open_source(
@@ -188,7 +189,7 @@ def evaluate(
         frames=max(context + horizon, 1),
         seed=seed,
         device=device,
-        published=published,
+        published=published and frames == MovingMnistConfig(),
         config=frames,
     )
     with _bar(console, f"evaluating {task}") as progress:
@@ -285,6 +286,13 @@ def _test_source(settings: RunSettings, device: str) -> ClipSource:
         published=settings.frames == MovingMnistConfig(),
         config=settings.frames,
     )
+
+
+def _generator(contract: predict.weights.Contract) -> MovingMnistConfig:
+    """How the clips were made that weights were trained on; earlier weights tell no more than the size."""
+    usual = MovingMnistConfig()
+    known = {key: contract.data[key] for key in dataclasses.asdict(usual) if key in contract.data}
+    return override(usual, {"size": contract.height} | known)
 
 
 def _samples(

@@ -246,7 +246,13 @@ def test_a_run_leaves_what_its_module_says(tmp_path: Path) -> None:
     assert name == "conv_lstm_autoencoder"
     assert model.config == create("conv_lstm_autoencoder", **MODEL).config
     assert (contract.context, contract.horizon, contract.channels, contract.height) == (3, 2, 1, 32)
-    assert contract.data == {"name": "moving_mnist, random train digits", "seed": 0}
+    assert contract.data == {
+        "name": "moving_mnist (size=32), random train digits",
+        "seed": 0,
+        "size": 32,
+        "digits": 2,
+        "step": 0.1,
+    }
     assert (contract.training["steps"], contract.training["clips"]) == (STEPS, STEPS * 2)
 
 

@@ -306,7 +306,7 @@ def _release(settings: RunSettings, folder: Path, module: TrainingModule, traine
         channels=channels,
         height=height,
         width=width,
-        data={"name": source.name, "seed": config.seed},
+        data={"name": source.name, "seed": config.seed, **_generator(settings.frames)},
         training={
             "preset": settings.preset,
             "steps": trainer.global_step,
@@ -317,6 +317,11 @@ def _release(settings: RunSettings, folder: Path, module: TrainingModule, traine
         },
     )
     return folder / "weights"
+
+
+def _generator(frames: MovingMnistConfig) -> dict[str, Any]:
+    """The settings of the clips for the contract; their length follows from context and horizon."""
+    return {key: value for key, value in dataclasses.asdict(frames).items() if key != "frames"}
 
 
 @contextmanager
