@@ -1,6 +1,7 @@
 """Training runs: what a run leaves behind, and that an interruption changes nothing."""
 
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -22,7 +23,7 @@ from frame_forecast.clip import Batch
 from frame_forecast.data import sources
 from frame_forecast.data.digits import Digits
 from frame_forecast.data.moving_mnist import MovingMnist, MovingMnistConfig
-from frame_forecast.errors import ConfigError, FrameForecastError, OutputError, WeightsError
+from frame_forecast.errors import ConfigError, DataError, FrameForecastError, OutputError, WeightsError
 from frame_forecast.models import create
 from frame_forecast.training import run
 from frame_forecast.training.config import Budget, TrainConfig
@@ -45,8 +46,8 @@ MODEL = {"hidden": 4, "layers": 1, "patch": 8}
 SETTINGS = RunSettings("conv_lstm_autoencoder", Budget(steps=STEPS), MODEL, TRAIN, frames=MovingMnistConfig(size=32))
 
 
-def random_digits(split: str) -> Digits:
-    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
+def random_digits(split: str, seed: int = 0) -> Digits:
+    images = np.random.default_rng(seed).integers(0, 256, (5, 28, 28), dtype=np.uint8)
     return Digits(images, "fonts", f"random {split} digits")
 
 
@@ -228,6 +229,34 @@ def test_a_finished_run_resumed_releases_the_same_weights(tmp_path: Path, watch:
     assert float(seconds) < 60
 
 
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_a_run_goes_on_with_its_own_digits_only(
+    split: str, tmp_path: Path, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch.interrupt_after(3)
+    with pytest.raises(KeyboardInterrupt):
+        run.train(SETTINGS, tmp_path, device="cpu")
+    begun = RunSettings.read(tmp_path)
+    with monkeypatch.context() as patch:
+        # Of the same description, so that the digits alone tell the difference.
+        patch.setattr(sources, "load_digits", lambda name: random_digits(name, seed=int(name == split)))
+        with pytest.raises(DataError, match="begun on"):
+            run.train(begun, tmp_path, resume=True, device="cpu")
+    assert len(watch.rates) == 3
+    run.train(begun, tmp_path, resume=True, device="cpu")
+    assert len(watch.rates) == STEPS
+
+
+def test_a_run_that_recorded_no_clips_goes_on(tmp_path: Path, watch: Watch) -> None:
+    watch.interrupt_after(3)
+    with pytest.raises(KeyboardInterrupt):
+        run.train(SETTINGS, tmp_path, device="cpu")
+    path = tmp_path / "run.json"  # as an earlier version wrote it
+    path.write_text(json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key != "clips"}))
+    run.train(RunSettings.read(tmp_path), tmp_path, resume=True, device="cpu")
+    assert len(watch.rates) == STEPS
+
+
 def test_a_run_leaves_what_its_module_says(tmp_path: Path) -> None:
     folder = run.train(SETTINGS, tmp_path / "run", device="cpu")
     files = {str(p.relative_to(tmp_path / "run")) for p in (tmp_path / "run").rglob("*") if p.is_file()}
@@ -241,7 +270,10 @@ def test_a_run_leaves_what_its_module_says(tmp_path: Path) -> None:
         "weights/weights.safetensors",
         "weights/config.json",
     }
-    assert RunSettings.read(tmp_path / "run") == SETTINGS
+    begun = RunSettings.read(tmp_path / "run")
+    assert dataclasses.replace(begun, clips=None) == SETTINGS
+    assert begun.clips is not None
+    assert begun.clips.name == "moving_mnist (size=32), random train digits"
     model, name, contract = weights.load(folder)
     assert name == "conv_lstm_autoencoder"
     assert model.config == create("conv_lstm_autoencoder", **MODEL).config

@@ -10,6 +10,7 @@
 """
 
 import dataclasses
+import hashlib
 import json
 import logging
 import math
@@ -36,7 +37,7 @@ from frame_forecast.data.loaders import FixedBatches, TrainingBatches
 from frame_forecast.data.moving_mnist import MovingMnistConfig
 from frame_forecast.data.sources import ClipSource, open_source
 from frame_forecast.devices import choose_device, fast_bfloat16
-from frame_forecast.errors import ConfigError, WeightsError
+from frame_forecast.errors import ConfigError, DataError, WeightsError
 from frame_forecast.files import replacing, writing
 from frame_forecast.models import Model, find, override
 from frame_forecast.training.callbacks import BudgetBar, Speed, StopWhenAsked, WarmedUpAverage
@@ -44,7 +45,29 @@ from frame_forecast.training.config import Budget, TrainConfig
 from frame_forecast.training.module import TrainingModule
 
 _CHECKPOINT_KEYS = {"pytorch-lightning_version", "global_step", "loops", "callbacks", "optimizer_states"}
+_RECORDED_CLIPS = 16
 _OUTPUT_MARGIN = 1e-3  # the mean pixel stays this far from 0 and 1, whose logits are infinite
+
+
+@dataclass(frozen=True)
+class RunClips:
+    """What a run was begun on.
+
+    Args:
+        name: of the clips to train on.
+        sha256: of the bytes of the first clips to train and to validate on.
+    """
+
+    name: str
+    sha256: str
+
+    @classmethod
+    def of(cls, *sources: ClipSource) -> "RunClips":
+        """The record of these sources, the one to train on first."""
+        digest = hashlib.sha256()
+        for source in sources:
+            digest.update(source.clips(np.arange(_RECORDED_CLIPS)).cpu().numpy().tobytes())
+        return cls(sources[0].name, digest.hexdigest())
 
 
 @dataclass(frozen=True)
@@ -59,6 +82,7 @@ class RunSettings:
         data: name of the data set.
         frames: size and number of digits of generated clips; their length follows from ``train``.
         start: folder of weights to start from, None = at random.
+        clips: recorded as the run begins; None = it has not, or an earlier version began it.
     """
 
     preset: str
@@ -68,6 +92,7 @@ class RunSettings:
     data: str = "moving_mnist"
     frames: MovingMnistConfig = dataclasses.field(default_factory=MovingMnistConfig)
     start: str | None = None
+    clips: RunClips | None = None
 
     def save(self, folder: Path) -> None:
         """Writes ``folder/run.json``."""
@@ -84,6 +109,7 @@ class RunSettings:
         path = folder / "run.json"
         try:
             fields = json.loads(path.read_text())
+            clips = fields.get("clips")
             if fields.pop("schema") != 1:
                 raise ValueError("its schema is not 1")
             return cls(
@@ -92,6 +118,7 @@ class RunSettings:
                     "budget": Budget(**fields["budget"]),
                     "train": TrainConfig(**fields["train"]),
                     "frames": MovingMnistConfig(**fields["frames"]),
+                    "clips": None if clips is None else RunClips(**clips),
                 }
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -122,6 +149,7 @@ def train(
 
     Raises:
         ConfigError: settings that do not exist or cannot work; a device that is not there.
+        DataError: data that are damaged, or other than those that the run was begun on.
         WeightsError: weights to start from, or a checkpoint, that do not fit or are damaged.
         OutputError: the disk is full or read-only.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the checkpoint is written.
@@ -152,8 +180,16 @@ def train(
             f"{len(sources['validation'])} at most",
             "set fewer validation_clips",
         )
+    clips = RunClips.of(sources["train"], sources["validation"])
+    if settings.clips not in (None, clips):
+        raise DataError(
+            f"clips of {clips.name} (SHA-256 {clips.sha256:.12}...)",
+            f"{settings.clips.name} ({settings.clips.sha256:.12}...), which this run was begun on",
+            "put those data back where they were found, or begin a new run",
+        )
     last = folder / "checkpoints" / "last.ckpt"
     if not resume:
+        settings = dataclasses.replace(settings, clips=clips)
         settings.save(folder)
         if settings.start is None:
             _start_at_mean(model, sources["train"], config)
