@@ -326,8 +326,10 @@ def test_the_checkpoint_of_another_model(command: Command, runs: Path, run_a: Pa
 
 
 def test_no_checkpoint(command: Command, run_a: Path) -> None:
-    shutil.rmtree(run_a / "checkpoints")
-    refused(command, "train", "--resume", run_a, words=("last.ckpt", "no such file"))
+    (run_a / "checkpoints" / "last.ckpt").unlink()
+    refused(command, "train", "--resume", run_a, words=("last.ckpt", "no such file", "best.ckpt"))
+    shutil.rmtree(run_a / "checkpoints")  # what remains are finished weights, not to be trained over
+    refused(command, "train", "--resume", run_a, words=("last.ckpt", "no such file", "--from"))
 
 
 @pytest.mark.parametrize("arguments", [(*TRAIN, "--out"), ("demo", "--out")])

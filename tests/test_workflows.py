@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import io
 import json
 import shutil
 import tempfile
@@ -11,15 +12,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
-from frame_forecast import workflows
+from frame_forecast import weights, workflows
 from frame_forecast.data import digits, sources
 from frame_forecast.data.digits import Digits
 from frame_forecast.data.moving_mnist import MovingMnistConfig
 from frame_forecast.errors import ConfigError, FrameForecastError, OutputError, TaskError, WeightsError
 from frame_forecast.evaluation import Results
+from frame_forecast.training import run
 from frame_forecast.training.config import Budget
+from frame_forecast.training.module import TrainingModule
 from frame_forecast.training.run import RunSettings
 
 SETTINGS = [
@@ -226,6 +230,28 @@ def test_evaluations_that_cannot_be_are_refused(
 ) -> None:
     with pytest.raises(error):
         workflows.evaluate(model, **{"task": "forecast", "json_file": None} | EVALUATION | changes)
+
+
+def test_a_run_stopped_before_its_first_checkpoint_starts_again(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    folder = tmp_path / "stopped"
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingModule, "training_step", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run.train(settings(), folder, device="cpu")
+    assert not list(folder.rglob("*.ckpt"))
+    with pytest.raises(OutputError, match="--resume"):
+        workflows.train(settings(), folder, device="cpu", console=Console(quiet=True))
+    said = Console(record=True, width=500, file=io.StringIO())
+    workflows.resume(folder, device="cpu", console=said)
+    assert "starts from the beginning" in said.export_text()
+    tensors = [weights.load(path / "weights")[0].state_dict() for path in (folder, finished)]
+    torch.testing.assert_close(*tensors)
+    workflows.report_run(folder, clips=1, device="cpu", console=Console(quiet=True))
 
 
 def test_resuming_what_is_no_run_is_an_error(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from frame_forecast.files import replacing
 from frame_forecast.models import create, find, override, presets
 from frame_forecast.models.registry import parse_settings
 from frame_forecast.training import run
+from frame_forecast.training.checkpoints import nothing_kept
 from frame_forecast.training.config import Budget, TrainConfig
 from frame_forecast.training.run import RunSettings
 
@@ -83,9 +84,19 @@ def train(settings: RunSettings, folder: Path | None, *, device: str, console: C
 
 
 def resume(folder: Path, *, device: str, console: Console) -> None:
-    """Goes on with an interrupted run."""
+    """Goes on with an interrupted run; one that ended before its first checkpoint starts again.
+
+    Raises:
+        ConfigError: the folder holds no run.
+        DataError: the data are not those that the run was begun on.
+        WeightsError: a checkpoint that is damaged, or deleted after the run had ended.
+    """
+    settings = RunSettings.read(folder)
+    restart = nothing_kept(folder)
+    if restart:
+        console.print(f"{folder} was stopped before its first checkpoint: it starts from the beginning")
     with _how_to_resume(folder, console):
-        run.train(RunSettings.read(folder), folder, resume=True, device=device, console=console)
+        run.train(settings, folder, resume=not restart, device=device, console=console)
     console.print(f"weights: {folder / 'weights'}")
 
 
@@ -344,6 +355,6 @@ def _how_to_resume(folder: Path, console: Console) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        if (folder / "checkpoints" / "last.ckpt").exists():
+        if (folder / "run.json").exists():
             console.print(f"stopped; go on with `frame-forecast train --resume {folder}`")
         raise

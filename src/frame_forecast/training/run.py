@@ -41,10 +41,10 @@ from frame_forecast.errors import ConfigError, DataError, WeightsError
 from frame_forecast.files import replacing, writing
 from frame_forecast.models import Model, find, override
 from frame_forecast.training.callbacks import BudgetBar, Speed, StopWhenAsked, WarmedUpAverage
+from frame_forecast.training.checkpoints import LAST, check_checkpoint
 from frame_forecast.training.config import Budget, TrainConfig
 from frame_forecast.training.module import TrainingModule
 
-_CHECKPOINT_KEYS = {"pytorch-lightning_version", "global_step", "loops", "callbacks", "optimizer_states"}
 _RECORDED_CLIPS = 16
 _OUTPUT_MARGIN = 1e-3  # the mean pixel stays this far from 0 and 1, whose logits are infinite
 
@@ -187,7 +187,7 @@ def train(
             f"{settings.clips.name} ({settings.clips.sha256:.12}...), which this run was begun on",
             "put those data back where they were found, or begin a new run",
         )
-    last = folder / "checkpoints" / "last.ckpt"
+    last = folder / LAST
     if not resume:
         settings = dataclasses.replace(settings, clips=clips)
         settings.save(folder)
@@ -195,7 +195,7 @@ def train(
             _start_at_mean(model, sources["train"], config)
     module = TrainingModule(model, config, settings.budget)
     if resume:
-        _check_checkpoint(last, module)
+        check_checkpoint(last, module)
     data = _Data(sources["train"], sources["validation"], config)
     stop = StopWhenAsked(last)
     with writing(folder), _quiet(), _interruptible():
@@ -290,31 +290,6 @@ def _start_at_mean(model: Model, source: ClipSource, config: TrainConfig) -> Non
         for layer in model.output_layers():
             assert layer.bias is not None
             layer.bias.fill_(torch.logit(mean).item())
-
-
-def _check_checkpoint(path: Path, module: TrainingModule) -> None:
-    """Raises WeightsError unless ``path`` is a checkpoint of this very model."""
-    try:
-        checkpoint = torch.load(path, weights_only=True, map_location="cpu")
-        found = {name: tensor.shape for name, tensor in checkpoint["state_dict"].items()}
-        if not checkpoint.keys() >= _CHECKPOINT_KEYS:
-            raise KeyError("a part that training goes on from is missing")
-        reason = "tensors of another model"
-    except FileNotFoundError:
-        raise WeightsError(
-            f"{path}: no such file",
-            "a checkpoint, which the first validation writes",
-            "start the run again without --resume",
-        ) from None
-    except Exception as error:  # torch.load raises whatever its zip and pickle readers meet
-        found, reason = None, f"unreadable ({type(error).__name__})"
-    wanted = {name: tensor.shape for name, tensor in module.state_dict().items()}
-    if found != wanted:
-        raise WeightsError(
-            f"{path}: {reason}",
-            "a checkpoint of this run's model",
-            f"copy {path.with_name('best.ckpt').name} over it, or start again",
-        )
 
 
 def _release(settings: RunSettings, folder: Path, module: TrainingModule, trainer: pl.Trainer, data: _Data) -> Path:
