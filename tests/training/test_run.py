@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -328,6 +329,44 @@ def test_the_best_of_an_interrupted_run_is_remembered(
     assert_identical(released(tmp_path), averaged(checkpoint(tmp_path, "best")))
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_best_is_remembered_where_the_folder_was_moved(
+    keep: bool, tmp_path: Path, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_losses(monkeypatch, [0.1, 0.2, 0.3, 0.4])
+    watch.interrupt_after(3)
+    with pytest.raises(KeyboardInterrupt):
+        run.train(SETTINGS, tmp_path / "old", device="cpu")
+    new = tmp_path / "new"
+    if keep:  # the best at the old place must not be taken for that at the new one
+        shutil.copytree(tmp_path / "old", new)
+        torch.save({}, tmp_path / "old" / "checkpoints" / "best.ckpt")
+    else:
+        shutil.move(tmp_path / "old", new)
+    run.train(SETTINGS, new, resume=True, device="cpu")
+    assert checkpoint(new, "best")["global_step"] == 2
+    assert_identical(released(new), averaged(checkpoint(new, "best")))
+    assert weights.load(new / "weights")[2].training["validation_loss"] == pytest.approx(0.1)
+
+
+def test_a_best_that_was_removed_is_forgotten(tmp_path: Path, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    log_losses(monkeypatch, [0.1, 0.3, 0.2, 0.4])
+    watch.interrupt_after(3)
+    with pytest.raises(KeyboardInterrupt):
+        run.train(SETTINGS, tmp_path, device="cpu")
+    (tmp_path / "checkpoints" / "best.ckpt").unlink()
+    run.train(SETTINGS, tmp_path, resume=True, device="cpu")
+    assert checkpoint(tmp_path, "best")["global_step"] == 6
+    assert_identical(released(tmp_path), averaged(checkpoint(tmp_path, "best")))
+
+
+def test_checkpoints_of_lightnings_own_class_are_gone_on_with(tmp_path: Path, watch: Watch) -> None:
+    undisturbed(tmp_path, watch)
+    keys = [key for key in checkpoint(tmp_path)["callbacks"] if "monitor" in key]
+    assert len(keys) == 2
+    assert all(key.startswith("ModelCheckpoint{") for key in keys)
+
+
 def test_output_biases_start_at_the_mean_pixel() -> None:
     model = create("conv_lstm_autoencoder", **MODEL)
     source = sources.open_source("moving_mnist", "train", frames=5, config=SETTINGS.frames)
@@ -403,6 +442,18 @@ def test_a_damaged_checkpoint_is_named(damage: Callable[[Path], Any], tmp_path: 
     with pytest.raises(WeightsError) as error:
         run.train(SETTINGS, tmp_path, resume=True, device="cpu")
     assert str(last) in str(error.value)
+
+
+def test_a_damaged_best_checkpoint_is_named_before_training_goes_on(tmp_path: Path, watch: Watch) -> None:
+    watch.interrupt_after(3)
+    with pytest.raises(KeyboardInterrupt):
+        run.train(SETTINGS, tmp_path, device="cpu")
+    best = tmp_path / "checkpoints" / "best.ckpt"
+    best.write_bytes(best.read_bytes()[:-500])
+    with pytest.raises(WeightsError, match="remove it") as error:
+        run.train(SETTINGS, tmp_path, resume=True, device="cpu")
+    assert str(best) in str(error.value)
+    assert len(watch.rates) == 3
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ from frame_forecast.errors import ConfigError, DataError, WeightsError
 from frame_forecast.files import replacing, writing
 from frame_forecast.models import Model, find, override
 from frame_forecast.training.callbacks import BudgetBar, Speed, StopWhenAsked, WarmedUpAverage
-from frame_forecast.training.checkpoints import LAST, check_checkpoint
+from frame_forecast.training.checkpoints import BEST, LAST, MovableCheckpoint, check_checkpoints
 from frame_forecast.training.config import Budget, TrainConfig
 from frame_forecast.training.module import TrainingModule
 
@@ -187,7 +187,6 @@ def train(
             f"{settings.clips.name} ({settings.clips.sha256:.12}...), which this run was begun on",
             "put those data back where they were found, or begin a new run",
         )
-    last = folder / LAST
     if not resume:
         settings = dataclasses.replace(settings, clips=clips)
         settings.save(folder)
@@ -195,8 +194,9 @@ def train(
             _start_at_mean(model, sources["train"], config)
     module = TrainingModule(model, config, settings.budget)
     if resume:
-        check_checkpoint(last, module)
+        check_checkpoints(folder, module)
     data = _Data(sources["train"], sources["validation"], config)
+    last = folder / LAST
     stop = StopWhenAsked(last)
     with writing(folder), _quiet(), _interruptible():
         trainer = _trainer(settings, folder, device, console, stop)
@@ -247,8 +247,8 @@ def _trainer(
         WarmedUpAverage(config.ema_decay),
         Speed(),
         stop,
-        ModelCheckpoint(filename="best", monitor="validation/loss", **often),
-        ModelCheckpoint(filename="last", **often),
+        MovableCheckpoint(filename=BEST.stem, monitor="validation/loss", **often),
+        MovableCheckpoint(filename=LAST.stem, **often),
     ]
     if console is not None:
         callbacks.append(BudgetBar(console))
