@@ -276,9 +276,8 @@ def fetch_data(what: str, folder: Path, *, console: Console) -> list[Path]:
 
 
 def _logs(folder: Path) -> list[Path]:
-    """The CSV logs of a run, in the order in which they were written."""
-    found = (folder / "logs").glob("version_*/metrics.csv")
-    return sorted(found, key=lambda path: int(path.parent.name.removeprefix("version_")))
+    """The CSV logs of a run, in the order in which they were written; one killed at once left none."""
+    return [path for log in run.log_folders(folder) if (path := log / "metrics.csv").exists()]
 
 
 def _describe(found: digits.Digits) -> str:

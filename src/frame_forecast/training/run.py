@@ -160,6 +160,12 @@ def train(
     model = entry.model(override(preset, settings.model))
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ConfigError(f"model {settings.preset!r}", "a model with parameters", "baselines need no training")
+    if config.horizon == 0 and "forecast" in model.tasks:
+        raise ConfigError(
+            f"horizon=0 for {settings.preset!r}, which forecasts",
+            "1 frame or more",
+            "set another horizon, or form=reconstruction where the model has forms",
+        )
     if settings.start is not None and not resume:
         weights.load_into(model, Path(settings.start))
     device = choose_device(device)
@@ -206,6 +212,16 @@ def train(
         return _release(settings, folder, module, trainer, data)
 
 
+def log_folders(folder: Path) -> list[Path]:
+    """The logs of a run and of each time it was resumed, the oldest first."""
+    found = [path for path in (folder / "logs").glob("version_*") if path.name.removeprefix("version_").isdecimal()]
+    return sorted(found, key=_version)
+
+
+def _version(log: Path) -> int:
+    return int(log.name.removeprefix("version_"))
+
+
 class _Data(pl.LightningDataModule):
     """The batches of a run; training starts at the trainer's step, so a resume skips nothing."""
 
@@ -237,7 +253,8 @@ def _trainer(
 ) -> pl.Trainer:
     config, budget = settings.train, settings.budget
     checkpoints = folder / "checkpoints"
-    attempt = len(list((folder / "logs").glob("version_*")))
+    earlier = log_folders(folder)
+    attempt = _version(earlier[-1]) + 1 if earlier else 0
     often: dict[str, Any] = {
         "dirpath": checkpoints,
         "enable_version_counter": False,
