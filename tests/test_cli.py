@@ -118,6 +118,10 @@ def refused(command: Command, *arguments: object, words: tuple[str, ...]) -> Non
     assert listing(Path()) == before
 
 
+def raise_(error: Exception) -> None:
+    raise error
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -159,6 +163,10 @@ def refused(command: Command, *arguments: object, words: tuple[str, ...]) -> Non
         ("evaluate black --horizon 0", ("horizon=0",)),
         ("evaluate black --horizon -1", ("horizon=-1",)),
         ("evaluate black --task reconstruct --context 0", ("context=0",)),
+        ("evaluate black --horizon 100000000", ("10 + 100000000 frames", "GB", "horizon")),
+        (f"evaluate black --context {10**30}", ("GB", "context")),
+        ("evaluate black --task reconstruct --context 100000000", ("GB", "context")),
+        ("evaluate black --generated --clips 100000000", ("at most 10000",)),
         ("data fetch nope", ("'nope'", "mnist_test_seq")),
     ],
 )
@@ -189,6 +197,18 @@ def test_a_time_that_is_none(command: Command, text: str) -> None:
         ("horizon=-1", ("horizon=-1",)),
         ("validations=0", ("validations=0",)),
         (f"validations={10**400}", ("validations=1", "1 to")),
+        ("hidden=1000000", ("hidden=1000000", "GB", "smaller")),
+        (f"hidden={10**30}", ("hidden=1", "1 to")),
+        ("kernel=999999", ("kernel=999999", "GB", "smaller")),
+        ("layers=1000000000", ("layers=1000000000", "1 to")),
+        ("patch=100000", ("patch=100000", "GB", "smaller")),
+        ("batch_size=100000000", ("100000000 clips", "GB", "batch_size")),
+        ("context=100000000", ("100000000 + 10 frames", "GB", "context")),
+        ("horizon=100000000", ("10 + 100000000 frames", "GB", "horizon")),
+        (f"horizon={10**400}", ("horizon",)),
+        ("size=10000000", ("10000000x10000000", "GB", "size")),
+        ("digits=1000000000", ("digits=1000000000",)),
+        ("validation_clips=100000000", ("validation_clips=100000000", "at most")),
         ("size=20", ("20x20", "28x28")),
         ("step=nan", ("step=nan",)),
     ],
@@ -440,6 +460,26 @@ class TestArrays:
     def test_no_horizon(self, forecaster: predict.Forecaster, horizon: int) -> None:
         with pytest.raises(ShapeError, match="horizon"):
             forecaster.forecast(np.zeros((5, 32, 32), np.uint8), horizon)
+
+
+@pytest.mark.parametrize(
+    "fail",
+    [
+        lambda: np.empty(2**62, np.uint8),
+        lambda: torch.empty(2**62, dtype=torch.uint8),
+        lambda: raise_(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")),
+    ],
+    ids=["numpy", "torch", "cuda"],
+)
+def test_memory_that_runs_out(command: Command, monkeypatch: pytest.MonkeyPatch, fail: Callable[[], object]) -> None:
+    monkeypatch.setattr(workflows, "describe_data", fail)
+    refused(command, "data", "show", words=("out of memory", "batch_size"))
+
+
+def test_another_runtime_error_is_a_bug_and_is_shown(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workflows, "describe_data", lambda: raise_(RuntimeError("a bug")))
+    with pytest.raises(RuntimeError, match="a bug"):
+        command("data", "show")
 
 
 def test_ctrl_c(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

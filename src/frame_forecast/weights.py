@@ -106,7 +106,7 @@ def load(folder: Path) -> tuple[Model, str, Contract]:
     """
     name, config, contract = _read_config(folder)
     entry = entry_of(name)
-    model = entry.model(config)
+    model = entry.build(config)
     load_into(model, folder, contract)
     return model, name, contract
 

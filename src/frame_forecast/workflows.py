@@ -24,6 +24,7 @@ from frame_forecast.data import digits, download, published
 from frame_forecast.data.loaders import to_unit
 from frame_forecast.data.moving_mnist import MovingMnistConfig
 from frame_forecast.data.sources import ClipSource, open_source
+from frame_forecast.devices import BYTES_A_PIXEL, check_memory
 from frame_forecast.errors import ConfigError, OutputError
 from frame_forecast.evaluation import Results
 from frame_forecast.files import replacing
@@ -34,6 +35,7 @@ from frame_forecast.training.checkpoints import nothing_kept
 from frame_forecast.training.config import Budget, TrainConfig
 from frame_forecast.training.run import RunSettings
 
+_CLIPS_AT_ONCE = 50  # in evaluations
 _DEMO_CLIPS = 300
 _SHOWN_CLIPS = 3
 _RUNS = Path("runs")
@@ -194,6 +196,12 @@ def evaluate(
         frames = _generator(forecaster.contract)
         device = str(forecaster.device)
     horizon = horizon if task == "forecast" else 0
+    check_memory(
+        BYTES_A_PIXEL * min(clips, _CLIPS_AT_ONCE) * (context + horizon) * frames.size**2,
+        f"clips of {context} + {horizon} frames of {frames.size}x{frames.size}",
+        "lower context or horizon",
+        device,
+    )
     source = open_source(
         data,
         split,
@@ -211,6 +219,7 @@ def evaluate(
             context=context,
             horizon=horizon,
             clips=clips,
+            batch_size=_CLIPS_AT_ONCE,
             device=device,
             weights_sha256=digest,
             progress=progress,

@@ -36,7 +36,7 @@ from frame_forecast.clip import Batch
 from frame_forecast.data.loaders import FixedBatches, TrainingBatches
 from frame_forecast.data.moving_mnist import MovingMnistConfig
 from frame_forecast.data.sources import ClipSource, open_source
-from frame_forecast.devices import choose_device, fast_bfloat16
+from frame_forecast.devices import BYTES_A_PIXEL, check_memory, choose_device, fast_bfloat16
 from frame_forecast.errors import ConfigError, DataError, WeightsError
 from frame_forecast.files import replacing, writing
 from frame_forecast.models import Model, find, override
@@ -46,6 +46,9 @@ from frame_forecast.training.config import Budget, TrainConfig
 from frame_forecast.training.module import TrainingModule
 
 _RECORDED_CLIPS = 16
+_MEAN_CLIPS = 64
+_BYTES_A_PIXEL_OF_MEAN = 6  # as uint8, as float32, and whether it is observed
+_COPIES_OF_WEIGHTS = 4  # with their gradients, their average and a moment at least
 _OUTPUT_MARGIN = 1e-3  # the mean pixel stays this far from 0 and 1, whose logits are infinite
 
 
@@ -157,7 +160,7 @@ def train(
     config = settings.train
     pl.seed_everything(config.seed, verbose=False)
     entry, preset = find(settings.preset)
-    model = entry.model(override(preset, settings.model))
+    model = entry.build(override(preset, settings.model))
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ConfigError(f"model {settings.preset!r}", "a model with parameters", "baselines need no training")
     if config.horizon == 0 and "forecast" in model.tasks:
@@ -169,6 +172,7 @@ def train(
     if settings.start is not None and not resume:
         weights.load_into(model, Path(settings.start))
     device = choose_device(device)
+    _check_memory(settings, model, device)
     sources = {
         split: open_source(
             settings.data,
@@ -220,6 +224,20 @@ def log_folders(folder: Path) -> list[Path]:
 
 def _version(log: Path) -> int:
     return int(log.name.removeprefix("version_"))
+
+
+def _check_memory(settings: RunSettings, model: Model, device: str) -> None:
+    """Raises ConfigError where the device cannot hold the least that training takes."""
+    config, size = settings.train, settings.frames.size
+    clips = max(config.batch_size * BYTES_A_PIXEL, _MEAN_CLIPS * _BYTES_A_PIXEL_OF_MEAN)
+    check_memory(
+        _COPIES_OF_WEIGHTS * sum(parameter.nbytes for parameter in model.parameters())
+        + clips * (config.context + config.horizon) * size**2,
+        f"training {settings.preset!r} on {config.batch_size} clips of {config.context} + {config.horizon} frames of "
+        f"{size}x{size}",
+        "set a smaller batch_size, context, horizon, size or network",
+        device,
+    )
 
 
 class _Data(pl.LightningDataModule):
@@ -301,7 +319,7 @@ def _precision(wanted: str, device: str) -> Any:
 def _start_at_mean(model: Model, source: ClipSource, config: TrainConfig) -> None:
     """Starts output biases at the mean pixel: learning that the world is mostly black takes
     a hundred steps otherwise."""
-    batch = next(iter(TrainingBatches(source, config.context, batch_size=64)))
+    batch = next(iter(TrainingBatches(source, config.context, batch_size=_MEAN_CLIPS)))
     mean = batch.frames.mean().clamp(_OUTPUT_MARGIN, 1 - _OUTPUT_MARGIN)
     with torch.no_grad():
         for layer in model.output_layers():
