@@ -139,7 +139,14 @@ def raise_(error: Exception) -> None:
         ("train lstm_autoencoder --steps 1 --from nowhere", ("'nowhere'", "config.json")),
         ("train lstm_autoencoder --steps 1 --set size=32", ("32x32", "64x64")),
         ("train --resume nowhere", ("nowhere/run.json", "No such file")),
-        ("train --resume nowhere --steps 3", ("--resume",)),
+        ("train --resume nowhere --steps 3", ("--resume with --steps",)),
+        ("train --resume nowhere --seed 0", ("--resume with --seed",)),
+        ("train --resume nowhere --out elsewhere", ("--resume with --out",)),
+        ("train --resume nowhere --data moving_mnist", ("--resume with --data",)),
+        ("train --resume nowhere --set seed=0 --max-time 00:00:01", ("--resume with --max-time, --set",)),
+        ("train --resume nowhere --from nowhere", ("--resume with --from",)),
+        ("train lstm_autoencoder --resume nowhere", ("--resume with preset",)),
+        ("train --resume nowhere --device cpu", ("nowhere/run.json", "No such file")),
         ("demo --minutes 0", ("budget of 0",)),
         ("demo --minutes -1", ("budget of -60",)),
         ("demo --minutes nan", ("budget of nan",)),
@@ -380,9 +387,14 @@ def test_a_folder_that_holds_a_run(command: Command, run_a: Path, arguments: tup
     refused(command, *arguments, run_a, words=("holds a run", "--resume"))
 
 
-@pytest.mark.parametrize("place", ["file/below", "/proc/below"])
-def test_a_place_that_cannot_be_written(command: Command, tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize("place", ["file/below", "/proc/below", "n" * 300])
+def test_a_place_that_cannot_be_written(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
     (tmp_path / "file").touch()  # permissions would not stop root
+    # Found before hours of work, not after them.
+    monkeypatch.setattr(workflows.evaluation, "evaluate", lambda *_, **__: raise_(RuntimeError("scored")))
+    monkeypatch.setattr(workflows, "rehearse", lambda *_, **__: raise_(RuntimeError("rehearsed")))
     refused(command, "evaluate", "black", "--clips", "1", "--json", place, words=(place, "folder"))
     refused(command, *TRAIN, "--out", place, words=(place, "folder"))
 

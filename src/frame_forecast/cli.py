@@ -92,6 +92,7 @@ def models(
 
 @app.command()
 def train(
+    context: typer.Context,
     preset: Annotated[str | None, typer.Argument(help="The model; see `frame-forecast models`.")] = None,
     data: Annotated[str, typer.Option(help="Data set.")] = "moving_mnist",
     max_time: Annotated[str | None, typer.Option(metavar="HH:MM:SS", help="How long to train.")] = None,
@@ -99,7 +100,7 @@ def train(
     settings: Settings = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; a new one under runs/ by default.")] = None,
     start: Annotated[Path | None, typer.Option("--from", help="Weights to start from.")] = None,
-    resume: Annotated[Path | None, typer.Option(help="Run folder to go on with; takes no other option.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Run folder to go on with; takes --device only.")] = None,
     seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
@@ -110,8 +111,12 @@ def train(
 
     console = Console()
     if resume is not None:
-        if preset is not None or max_time is not None or steps is not None or settings or start is not None:
-            raise ConfigError("--resume with more settings", "--resume RUN alone", "the run's own settings are kept")
+        if others := _given(context) - {"--resume", "--device"}:
+            raise ConfigError(
+                f"--resume with {', '.join(sorted(others))}",
+                "--resume RUN alone, or with --device",
+                "leave it out: the run's own settings are kept",
+            )
         workflows.resume(resume, device=device, console=console)
         return
     if preset is None:
@@ -212,6 +217,13 @@ def _serve(page: Path, port: int) -> None:
     with serve_folder(page.parent, page=page.name, port=port) as server:
         typer.echo(f"The report is at {server.url} (Ctrl-C ends).")
         server.serve_until_interrupted()
+
+
+def _given(context: typer.Context) -> set[str]:
+    """The options and arguments that were typed, also those that repeat a default."""
+    sources = {p.opts[0]: context.get_parameter_source(p.name) for p in context.command.params if p.name}
+    # By name, because Typer brings a click of its own or uses the one installed, as its version has it.
+    return {option for option, source in sources.items() if source is not None and source.name != "DEFAULT"}
 
 
 def _seconds(text: str) -> float:

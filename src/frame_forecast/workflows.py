@@ -27,7 +27,7 @@ from frame_forecast.data.sources import ClipSource, open_source
 from frame_forecast.devices import BYTES_A_PIXEL, check_memory
 from frame_forecast.errors import ConfigError, OutputError
 from frame_forecast.evaluation import Results
-from frame_forecast.files import replacing
+from frame_forecast.files import check_writable, replacing
 from frame_forecast.models import create, find, override, presets
 from frame_forecast.models.registry import parse_settings
 from frame_forecast.training import run
@@ -67,9 +67,10 @@ def train(settings: RunSettings, folder: Path | None, *, device: str, console: C
     """Rehearses, then trains; returns the run's folder.
 
     Raises:
-        OutputError: ``folder`` already holds a run.
+        OutputError: ``folder`` already holds a run, or cannot be written.
     """
     folder = folder or _RUNS / f"{time.strftime('%Y%m%d-%H%M%S')}-{settings.preset}"
+    check_writable(folder / "run.json")
     if (folder / "run.json").exists():
         raise OutputError(
             f"{folder}, which holds a run",
@@ -120,8 +121,10 @@ def report_run(folder: Path, *, clips: int, device: str, console: Console) -> Pa
     Raises:
         ConfigError: the folder holds no run.
         WeightsError: the run has not ended, so there are no weights.
+        OutputError: the folder cannot be written, which is found before anything is scored.
     """
     settings = RunSettings.read(folder)
+    check_writable(folder / "report.html")
     forecaster = predict.load(folder, device)
     config = settings.train
     source = _test_source(settings, device)
@@ -180,7 +183,12 @@ def evaluate(
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         json_file: where to write the results; None = nowhere.
         console: where progress is shown.
+
+    Raises:
+        OutputError: ``json_file`` cannot be written, which is found before anything is scored.
     """
+    if json_file is not None:
+        check_writable(json_file)
     if model in presets():
         network, name, digest, frames = create(model), model, None, MovingMnistConfig()
         if any(True for _ in network.parameters()):
