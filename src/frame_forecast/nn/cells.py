@@ -113,13 +113,16 @@ class ConvLstmCell(LstmCell):
     Args:
         inputs: channels of ``x`` ``(B, inputs, H, W)``; 0 for a cell without input.
         hidden: channels of the state ``(B, hidden, H, W)``.
-        kernel: odd size of both convolutions.
+        kernel: odd size of the state's convolution.
+        input_kernel: odd size of the input's; None = ``kernel``.
     """
 
-    def __init__(self, inputs: int, hidden: int, kernel: int = 3) -> None:
-        pad = kernel // 2
+    def __init__(self, inputs: int, hidden: int, kernel: int = 3, input_kernel: int | None = None) -> None:
+        def convolution(channels: int, size: int, bias: bool) -> nn.Conv2d:
+            return nn.Conv2d(channels, 4 * hidden, size, padding=size // 2, bias=bias)
+
         super().__init__(
             hidden,
-            nn.Conv2d(inputs, 4 * hidden, kernel, padding=pad, bias=False) if inputs else None,
-            nn.Conv2d(hidden, 4 * hidden, kernel, padding=pad),
+            convolution(inputs, input_kernel or kernel, bias=False) if inputs else None,
+            convolution(hidden, kernel, bias=True),
         )
