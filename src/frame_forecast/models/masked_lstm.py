@@ -52,7 +52,7 @@ class MaskedLstmConfig:
     MaskedLstmConfig,
     presets={
         "masked_lstm_small": MaskedLstmConfig(),
-        "masked_lstm": MaskedLstmConfig(patch=4, width=256, hidden=192, mix=512, directions="bfbfbf"),
+        "masked_lstm": MaskedLstmConfig(width=320, hidden=192, mix=768, directions="bfbfbf"),
     },
     tiny=MaskedLstmConfig(patch=4, width=8, hidden=8, mix=8, directions="bf"),
 )
@@ -67,8 +67,9 @@ class MaskedLstm(Model):
     (pre-norm residuals). A convolution draws the patches. Nothing drawn is ever read again, so a
     long gap costs no more than the frames it has.
 
-    Observed pixels come back as they are. Channels are treated alike, one by one. Frames that
-    patches do not divide are padded with missing pixels and cropped.
+    Observed pixels are drawn too, as an autoencoder does: learning that helps with the rest.
+    Channels are treated alike, one by one. Frames that patches do not divide are padded with
+    missing pixels and cropped.
 
     The idea of one network over a masked canvas is that of masked autoencoders (He et al.,
     CVPR 2022); with LSTMs in the place of attention the cost is linear in the number of frames.
@@ -108,8 +109,7 @@ class MaskedLstm(Model):
             tokens = layer(tokens, reversal)
         drawn = self.head(self.norm(tokens).flatten(0, 1).permute(0, 3, 1, 2))
         drawn = torch.sigmoid(F.pixel_shuffle(drawn.float(), p)[..., :H, :W])  # (T * B * C, 1, H, W)
-        drawn = drawn.view(T, B, C, H, W).transpose(0, 1)
-        return torch.where(observed, frames, drawn)
+        return drawn.view(T, B, C, H, W).transpose(0, 1)
 
 
 class _Time(nn.Module):

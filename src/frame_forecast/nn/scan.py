@@ -62,7 +62,7 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         d_outputs, d_c = gradients
         weight, *saved = ctx.saved_tensors
         outputs, memories, activations = saved[: ctx.steps + 1], saved[ctx.steps + 1 : -ctx.steps], saved[-ctx.steps :]

@@ -32,7 +32,8 @@ from torch.utils.data import DataLoader
 
 from frame_forecast import weights
 from frame_forecast.clip import Batch
-from frame_forecast.data.loaders import FixedBatches, TrainingBatches
+from frame_forecast.data.loaders import FixedBatches, TrainingBatches, to_unit
+from frame_forecast.data.masking import ForecastMasking, Masking, MixedMasking
 from frame_forecast.data.moving_mnist import MovingMnistConfig
 from frame_forecast.data.sources import ClipSource, open_source
 from frame_forecast.devices import choose_device, fast_bfloat16
@@ -156,11 +157,11 @@ def train(
     if not resume:
         settings.save(folder)
         if settings.start is None:
-            _start_at_mean(model, sources["train"], config)
+            _start_at_mean(model, sources["train"])
     module = TrainingModule(model, config, settings.budget)
     if resume:
         _check_checkpoint(last, module)
-    data = _Data(sources["train"], sources["validation"], config)
+    data = _Data(sources["train"], sources["validation"], module)
     stop = StopWhenAsked(last)
     with writing(folder), _quiet(), _interruptible():
         trainer = _trainer(settings, folder, device, console, stop)
@@ -173,18 +174,27 @@ def train(
 class _Data(pl.LightningDataModule):
     """The batches of a run; training starts at the trainer's step, so a resume skips nothing."""
 
-    def __init__(self, train: ClipSource, validation: ClipSource, config: TrainConfig) -> None:
+    def __init__(self, train: ClipSource, validation: ClipSource, module: TrainingModule) -> None:
         super().__init__()
         self.sources = (train, validation)
-        self.config = config
+        self.module = module
+        self.config = module.config
+
+    def masking(self, split: str) -> Masking:
+        """What is hidden, by the run's settings."""
+        config = self.config
+        if config.tasks == "mixed" or (config.tasks == "auto" and "recreate" in self.module.model.tasks):
+            return MixedMasking(config.context, config.seed, split)
+        return ForecastMasking(config.context)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         trainer = self.trainer
         assert trainer is not None
         batches = TrainingBatches(
             self.sources[0],
-            self.config.context,
+            self.masking("train"),
             self.config.batch_size,
+            window=self.module.window,
             first_step=trainer.global_step,
             process=trainer.global_rank,
             processes=trainer.world_size,
@@ -193,7 +203,7 @@ class _Data(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         clips, size = self.config.validation_clips, 2 * self.config.batch_size
-        return DataLoader(FixedBatches(self.sources[1], self.config.context, clips, size), batch_size=None)
+        return DataLoader(FixedBatches(self.sources[1], self.masking("validation"), clips, size), batch_size=None)
 
 
 def _trainer(
@@ -245,11 +255,10 @@ def _precision(wanted: str, device: str) -> Any:
     return "bf16-mixed" if wanted == "bf16" or (wanted == "auto" and fast_bfloat16(device)) else "32-true"
 
 
-def _start_at_mean(model: Model, source: ClipSource, config: TrainConfig) -> None:
+def _start_at_mean(model: Model, source: ClipSource) -> None:
     """Starts output biases at the mean pixel: learning that the world is mostly black takes
     a hundred steps otherwise."""
-    batch = next(iter(TrainingBatches(source, config.context, batch_size=64)))
-    mean = batch.frames.mean().clamp(_OUTPUT_MARGIN, 1 - _OUTPUT_MARGIN)
+    mean = to_unit(source.clips(np.arange(64))).mean().clamp(_OUTPUT_MARGIN, 1 - _OUTPUT_MARGIN)
     with torch.no_grad():
         for layer in model.output_layers():
             assert layer.bias is not None
