@@ -139,6 +139,9 @@ def refused(command: Command, *arguments: object, words: tuple[str, ...]) -> Non
         ("demo --minutes 0", ("budget of 0",)),
         ("demo --minutes -1", ("budget of -60",)),
         ("demo --minutes nan", ("budget of nan",)),
+        ("demo --minutes inf", ("budget of inf",)),
+        ("demo --minutes 1e13", ("budget of 6", "seconds", "at most")),
+        ("train lstm_autoencoder --steps 1000000000000000000000000", ("steps", "at most")),
         ("demo --model nope", ("'nope'", "conv_lstm_autoencoder")),
         ("demo --device nowhere", ("'nowhere'", "cpu")),
         ("evaluate nope", ("'nope'", "config.json")),
@@ -184,12 +187,19 @@ def test_a_time_that_is_none(command: Command, text: str) -> None:
         ("loss=nope", ("'nope'", "mse")),
         ("precision=nope", ("'nope'", "bf16")),
         ("horizon=-1", ("horizon=-1",)),
+        ("validations=0", ("validations=0",)),
+        (f"validations={10**400}", ("validations=1", "1 to")),
         ("size=20", ("20x20", "28x28")),
         ("step=nan", ("step=nan",)),
     ],
 )
 def test_settings_that_cannot_work(command: Command, setting: str, words: tuple[str, ...]) -> None:
     refused(command, "train", "conv_lstm_autoencoder", "--steps", "1", "--set", setting, words=words)
+
+
+@pytest.mark.parametrize("form", ["composite", "prediction"])
+def test_a_forecast_of_no_frames_is_not_trained(command: Command, form: str) -> None:
+    refused(command, *TRAIN, "--set", f"form={form}", "--set", "horizon=0", words=("horizon=0", "reconstruct"))
 
 
 @pytest.mark.parametrize(
@@ -326,8 +336,23 @@ def test_the_checkpoint_of_another_model(command: Command, runs: Path, run_a: Pa
 
 
 def test_no_checkpoint(command: Command, run_a: Path) -> None:
-    shutil.rmtree(run_a / "checkpoints")
-    refused(command, "train", "--resume", run_a, words=("last.ckpt", "no such file"))
+    (run_a / "checkpoints" / "last.ckpt").unlink()
+    refused(command, "train", "--resume", run_a, words=("last.ckpt", "no such file", "best.ckpt"))
+    shutil.rmtree(run_a / "checkpoints")  # what remains are finished weights, not to be trained over
+    refused(command, "train", "--resume", run_a, words=("last.ckpt", "no such file", "--from"))
+
+
+def test_other_folders_among_the_logs_are_left_alone(command: Command, run_a: Path) -> None:
+    logs = run_a / "logs"
+    (logs / "version_0").rename(logs / "version_9")
+    shutil.copytree(logs / "version_9", logs / "version_kept")
+    before = listing(logs)
+    outcome = command("train", "--resume", run_a)
+    assert outcome.code == 0, outcome.err
+    assert (logs / "version_10" / "metrics.csv").is_file()
+    assert {name: content for name, content in listing(logs).items() if "version_10" not in name} == before
+    outcome = command("report", run_a, "--clips", "1", "--no-view")
+    assert outcome.code == 0, outcome.err
 
 
 @pytest.mark.parametrize("arguments", [(*TRAIN, "--out"), ("demo", "--out")])

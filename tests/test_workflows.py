@@ -1,21 +1,29 @@
 """A whole run, as small as can be: rehearsal, training, report, evaluation."""
 
+import dataclasses
+import hashlib
+import io
 import json
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
-from frame_forecast import workflows
+from frame_forecast import weights, workflows
 from frame_forecast.data import digits, sources
 from frame_forecast.data.digits import Digits
+from frame_forecast.data.moving_mnist import MovingMnistConfig
 from frame_forecast.errors import ConfigError, FrameForecastError, OutputError, TaskError, WeightsError
 from frame_forecast.evaluation import Results
+from frame_forecast.training import run
 from frame_forecast.training.config import Budget
+from frame_forecast.training.module import TrainingModule
 from frame_forecast.training.run import RunSettings
 
 SETTINGS = [
@@ -103,7 +111,7 @@ def test_a_run_folder_holds_what_is_promised(finished: Path) -> None:
     ):
         assert (finished / name).is_file(), name
     assert list(finished.rglob("*.gif"))
-    assert RunSettings.read(finished) == settings()
+    assert dataclasses.replace(RunSettings.read(finished), clips=None) == settings()
 
 
 def test_the_rehearsal_leaves_nothing_behind(finished: Path) -> None:
@@ -134,8 +142,58 @@ def test_an_evaluation_is_written_and_reads_back(task: str, frames: int, finishe
     assert (results.data.clips, results.data.split, results.data.name) == (
         2,
         "test",
-        "moving_mnist, random test digits",
+        "moving_mnist (size=32), random test digits",
     )
+
+
+def edit_data(weights: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Changes what the contract of weights says of their data."""
+    path = weights / "config.json"
+    fields = json.loads(path.read_text())
+    fields["contract"]["data"] = change(fields["contract"]["data"])
+    path.write_text(json.dumps(fields))
+
+
+@pytest.fixture
+def finished_weights(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the weights that a test may damage."""
+    return Path(shutil.copytree(finished / "weights", tmp_path / "weights"))
+
+
+def test_weights_are_scored_on_clips_like_those_they_were_trained_on(finished_weights: Path) -> None:
+    edit_data(finished_weights, lambda data: data | {"digits": 3, "step": 0.25})
+    options = EVALUATION | {"published": True}
+    results = workflows.evaluate(str(finished_weights), task="forecast", json_file=None, **options)
+    assert results.data.name == "moving_mnist (size=32, digits=3, step=0.25), random test digits"
+    source = sources.open_source(
+        "moving_mnist", "test", frames=5, config=MovingMnistConfig(size=32, digits=3, step=0.25)
+    )
+    assert results.data.sha256 == hashlib.sha256(source.clips(np.arange(2)).numpy().tobytes()).hexdigest()
+
+
+def test_weights_that_do_not_tell_their_clips_are_scored_on_usual_ones_of_their_size(finished_weights: Path) -> None:
+    edit_data(finished_weights, lambda data: {"name": data["name"], "seed": data["seed"]})
+    results = workflows.evaluate(str(finished_weights), task="forecast", json_file=None, **EVALUATION)
+    assert results.data.name == "moving_mnist (size=32), random test digits"
+
+
+@pytest.mark.parametrize("digits", [1, 2])
+def test_published_clips_are_for_weights_trained_on_their_like(
+    digits: int, finished_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "mnist_test_seq.npy", np.zeros((20, 2, 64, 64), np.uint8))
+    monkeypatch.setattr(sources, "find_published", lambda: tmp_path / "mnist_test_seq.npy")
+    edit_data(finished_weights, lambda data: data | {"size": 64, "digits": digits})
+    options = EVALUATION | {"published": True}
+    results = workflows.evaluate(str(finished_weights), task="forecast", json_file=None, **options)
+    assert ("mnist_test_seq" in results.data.name) == (digits == 2)
+
+
+@pytest.mark.parametrize("data", [5, {"digits": "3"}, {"digits": 0}])
+def test_clips_that_cannot_be_in_a_contract(data: object, finished_weights: Path) -> None:
+    edit_data(finished_weights, lambda _: data)
+    with pytest.raises((ConfigError, WeightsError)):
+        workflows.evaluate(str(finished_weights), task="forecast", json_file=None, **EVALUATION)
 
 
 def test_a_baseline_is_evaluated_by_its_name() -> None:
@@ -172,6 +230,28 @@ def test_evaluations_that_cannot_be_are_refused(
 ) -> None:
     with pytest.raises(error):
         workflows.evaluate(model, **{"task": "forecast", "json_file": None} | EVALUATION | changes)
+
+
+def test_a_run_stopped_before_its_first_checkpoint_starts_again(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    folder = tmp_path / "stopped"
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingModule, "training_step", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run.train(settings(), folder, device="cpu")
+    assert not list(folder.rglob("*.ckpt"))
+    with pytest.raises(OutputError, match="--resume"):
+        workflows.train(settings(), folder, device="cpu", console=Console(quiet=True))
+    said = Console(record=True, width=500, file=io.StringIO())
+    workflows.resume(folder, device="cpu", console=said)
+    assert "starts from the beginning" in said.export_text()
+    tensors = [weights.load(path / "weights")[0].state_dict() for path in (folder, finished)]
+    torch.testing.assert_close(*tensors)
+    workflows.report_run(folder, clips=1, device="cpu", console=Console(quiet=True))
 
 
 def test_resuming_what_is_no_run_is_an_error(tmp_path: Path) -> None:

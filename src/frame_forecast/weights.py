@@ -33,7 +33,7 @@ class Contract:
         context, horizon: frames the weights were trained with.
         channels, height, width: of the frames they were trained with.
         value_range: of input and output.
-        data: name of the data and its seed.
+        data: name of the data, their seed and the settings of their generator.
         training: what the training was: steps, clips, seconds, validation loss.
     """
 
@@ -155,6 +155,7 @@ def _read_config(folder: Path) -> tuple[str, Any, Contract]:
         config = override(entry.config(), fields["config"])
         described = dict(fields["contract"])
         described["value_range"] = tuple(described["value_range"])
+        described["data"] = dict(described["data"])
         return fields["model"], config, Contract(**described)
     except OSError as error:
         raise WeightsError(

@@ -27,9 +27,10 @@ from frame_forecast.data.sources import ClipSource, open_source
 from frame_forecast.errors import ConfigError, OutputError
 from frame_forecast.evaluation import Results
 from frame_forecast.files import replacing
-from frame_forecast.models import create, find, presets
+from frame_forecast.models import create, find, override, presets
 from frame_forecast.models.registry import parse_settings
 from frame_forecast.training import run
+from frame_forecast.training.checkpoints import nothing_kept
 from frame_forecast.training.config import Budget, TrainConfig
 from frame_forecast.training.run import RunSettings
 
@@ -83,9 +84,19 @@ def train(settings: RunSettings, folder: Path | None, *, device: str, console: C
 
 
 def resume(folder: Path, *, device: str, console: Console) -> None:
-    """Goes on with an interrupted run."""
+    """Goes on with an interrupted run; one that ended before its first checkpoint starts again.
+
+    Raises:
+        ConfigError: the folder holds no run.
+        DataError: the data are not those that the run was begun on.
+        WeightsError: a checkpoint that is damaged, or deleted after the run had ended.
+    """
+    settings = RunSettings.read(folder)
+    restart = nothing_kept(folder)
+    if restart:
+        console.print(f"{folder} was stopped before its first checkpoint: it starts from the beginning")
     with _how_to_resume(folder, console):
-        run.train(RunSettings.read(folder), folder, resume=True, device=device, console=console)
+        run.train(settings, folder, resume=not restart, device=device, console=console)
     console.print(f"weights: {folder / 'weights'}")
 
 
@@ -162,7 +173,8 @@ def evaluate(
     Args:
         model: a run's folder, a folder of weights, or a baseline's name.
         task, clips, context, horizon, openstl: as for `evaluation.evaluate`.
-        data, split, published, seed: as for `open_source`.
+        data, split, published, seed: as for `open_source`. Clips are generated with the settings of
+            those that the weights were trained on; the published ones count only where they are alike.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         json_file: where to write the results; None = nowhere.
         console: where progress is shown.
@@ -179,7 +191,7 @@ def evaluate(
     else:
         forecaster = predict.load(model, device)
         network, name, digest = forecaster.model, forecaster.name, forecaster.contract.weights_sha256
-        frames = MovingMnistConfig(size=forecaster.contract.height)
+        frames = _generator(forecaster.contract)
         device = str(forecaster.device)
     horizon = horizon if task == "forecast" else 0
     source = open_source(
@@ -188,7 +200,7 @@ def evaluate(
         frames=max(context + horizon, 1),
         seed=seed,
         device=device,
-        published=published,
+        published=published and frames == MovingMnistConfig(),
         config=frames,
     )
     with _bar(console, f"evaluating {task}") as progress:
@@ -264,9 +276,8 @@ def fetch_data(what: str, folder: Path, *, console: Console) -> list[Path]:
 
 
 def _logs(folder: Path) -> list[Path]:
-    """The CSV logs of a run, in the order in which they were written."""
-    found = (folder / "logs").glob("version_*/metrics.csv")
-    return sorted(found, key=lambda path: int(path.parent.name.removeprefix("version_")))
+    """The CSV logs of a run, in the order in which they were written; one killed at once left none."""
+    return [path for log in run.log_folders(folder) if (path := log / "metrics.csv").exists()]
 
 
 def _describe(found: digits.Digits) -> str:
@@ -285,6 +296,13 @@ def _test_source(settings: RunSettings, device: str) -> ClipSource:
         published=settings.frames == MovingMnistConfig(),
         config=settings.frames,
     )
+
+
+def _generator(contract: predict.weights.Contract) -> MovingMnistConfig:
+    """How the clips were made that weights were trained on; earlier weights tell no more than the size."""
+    usual = MovingMnistConfig()
+    known = {key: contract.data[key] for key in dataclasses.asdict(usual) if key in contract.data}
+    return override(usual, {"size": contract.height} | known)
 
 
 def _samples(
@@ -336,6 +354,6 @@ def _how_to_resume(folder: Path, console: Console) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        if (folder / "checkpoints" / "last.ckpt").exists():
+        if (folder / "run.json").exists():
             console.print(f"stopped; go on with `frame-forecast train --resume {folder}`")
         raise

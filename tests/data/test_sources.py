@@ -50,7 +50,7 @@ def test_clips_are_generated_as_asked(split: str) -> None:
     clips = source.clips(np.arange(2))
     assert clips.shape == (2, 7, 1, 32, 32)
     assert clips.dtype == torch.uint8
-    assert (source.name, source.split) == (f"moving_mnist, random {split} digits", split)
+    assert (source.name, source.split) == (f"moving_mnist (size=32, digits=1), random {split} digits", split)
     other = open_source("moving_mnist", split, frames=7, config=config, seed=1)
     assert not torch.equal(other.clips(np.arange(2)), clips)
 

@@ -1,7 +1,9 @@
 """Training runs: what a run leaves behind, and that an interruption changes nothing."""
 
 import dataclasses
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +24,7 @@ from frame_forecast.clip import Batch
 from frame_forecast.data import sources
 from frame_forecast.data.digits import Digits
 from frame_forecast.data.moving_mnist import MovingMnist, MovingMnistConfig
-from frame_forecast.errors import ConfigError, FrameForecastError, OutputError, WeightsError
+from frame_forecast.errors import ConfigError, DataError, FrameForecastError, OutputError, WeightsError
 from frame_forecast.models import create
 from frame_forecast.training import run
 from frame_forecast.training.config import Budget, TrainConfig
@@ -45,8 +47,8 @@ MODEL = {"hidden": 4, "layers": 1, "patch": 8}
 SETTINGS = RunSettings("conv_lstm_autoencoder", Budget(steps=STEPS), MODEL, TRAIN, frames=MovingMnistConfig(size=32))
 
 
-def random_digits(split: str) -> Digits:
-    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
+def random_digits(split: str, seed: int = 0) -> Digits:
+    images = np.random.default_rng(seed).integers(0, 256, (5, 28, 28), dtype=np.uint8)
     return Digits(images, "fonts", f"random {split} digits")
 
 
@@ -228,6 +230,34 @@ def test_a_finished_run_resumed_releases_the_same_weights(tmp_path: Path, watch:
     assert float(seconds) < 60
 
 
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_a_run_goes_on_with_its_own_digits_only(
+    split: str, tmp_path: Path, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch.interrupt_after(3)
+    with pytest.raises(KeyboardInterrupt):
+        run.train(SETTINGS, tmp_path, device="cpu")
+    begun = RunSettings.read(tmp_path)
+    with monkeypatch.context() as patch:
+        # Of the same description, so that the digits alone tell the difference.
+        patch.setattr(sources, "load_digits", lambda name: random_digits(name, seed=int(name == split)))
+        with pytest.raises(DataError, match="begun on"):
+            run.train(begun, tmp_path, resume=True, device="cpu")
+    assert len(watch.rates) == 3
+    run.train(begun, tmp_path, resume=True, device="cpu")
+    assert len(watch.rates) == STEPS
+
+
+def test_a_run_that_recorded_no_clips_goes_on(tmp_path: Path, watch: Watch) -> None:
+    watch.interrupt_after(3)
+    with pytest.raises(KeyboardInterrupt):
+        run.train(SETTINGS, tmp_path, device="cpu")
+    path = tmp_path / "run.json"  # as an earlier version wrote it
+    path.write_text(json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key != "clips"}))
+    run.train(RunSettings.read(tmp_path), tmp_path, resume=True, device="cpu")
+    assert len(watch.rates) == STEPS
+
+
 def test_a_run_leaves_what_its_module_says(tmp_path: Path) -> None:
     folder = run.train(SETTINGS, tmp_path / "run", device="cpu")
     files = {str(p.relative_to(tmp_path / "run")) for p in (tmp_path / "run").rglob("*") if p.is_file()}
@@ -241,12 +271,21 @@ def test_a_run_leaves_what_its_module_says(tmp_path: Path) -> None:
         "weights/weights.safetensors",
         "weights/config.json",
     }
-    assert RunSettings.read(tmp_path / "run") == SETTINGS
+    begun = RunSettings.read(tmp_path / "run")
+    assert dataclasses.replace(begun, clips=None) == SETTINGS
+    assert begun.clips is not None
+    assert begun.clips.name == "moving_mnist (size=32), random train digits"
     model, name, contract = weights.load(folder)
     assert name == "conv_lstm_autoencoder"
     assert model.config == create("conv_lstm_autoencoder", **MODEL).config
     assert (contract.context, contract.horizon, contract.channels, contract.height) == (3, 2, 1, 32)
-    assert contract.data == {"name": "moving_mnist, random train digits", "seed": 0}
+    assert contract.data == {
+        "name": "moving_mnist (size=32), random train digits",
+        "seed": 0,
+        "size": 32,
+        "digits": 2,
+        "step": 0.1,
+    }
     assert (contract.training["steps"], contract.training["clips"]) == (STEPS, STEPS * 2)
 
 
@@ -290,10 +329,48 @@ def test_the_best_of_an_interrupted_run_is_remembered(
     assert_identical(released(tmp_path), averaged(checkpoint(tmp_path, "best")))
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_best_is_remembered_where_the_folder_was_moved(
+    keep: bool, tmp_path: Path, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_losses(monkeypatch, [0.1, 0.2, 0.3, 0.4])
+    watch.interrupt_after(3)
+    with pytest.raises(KeyboardInterrupt):
+        run.train(SETTINGS, tmp_path / "old", device="cpu")
+    new = tmp_path / "new"
+    if keep:  # the best at the old place must not be taken for that at the new one
+        shutil.copytree(tmp_path / "old", new)
+        torch.save({}, tmp_path / "old" / "checkpoints" / "best.ckpt")
+    else:
+        shutil.move(tmp_path / "old", new)
+    run.train(SETTINGS, new, resume=True, device="cpu")
+    assert checkpoint(new, "best")["global_step"] == 2
+    assert_identical(released(new), averaged(checkpoint(new, "best")))
+    assert weights.load(new / "weights")[2].training["validation_loss"] == pytest.approx(0.1)
+
+
+def test_a_best_that_was_removed_is_forgotten(tmp_path: Path, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    log_losses(monkeypatch, [0.1, 0.3, 0.2, 0.4])
+    watch.interrupt_after(3)
+    with pytest.raises(KeyboardInterrupt):
+        run.train(SETTINGS, tmp_path, device="cpu")
+    (tmp_path / "checkpoints" / "best.ckpt").unlink()
+    run.train(SETTINGS, tmp_path, resume=True, device="cpu")
+    assert checkpoint(tmp_path, "best")["global_step"] == 6
+    assert_identical(released(tmp_path), averaged(checkpoint(tmp_path, "best")))
+
+
+def test_checkpoints_of_lightnings_own_class_are_gone_on_with(tmp_path: Path, watch: Watch) -> None:
+    undisturbed(tmp_path, watch)
+    keys = [key for key in checkpoint(tmp_path)["callbacks"] if "monitor" in key]
+    assert len(keys) == 2
+    assert all(key.startswith("ModelCheckpoint{") for key in keys)
+
+
 def test_output_biases_start_at_the_mean_pixel() -> None:
     model = create("conv_lstm_autoencoder", **MODEL)
     source = sources.open_source("moving_mnist", "train", frames=5, config=SETTINGS.frames)
-    run._start_at_mean(model, source, TRAIN)
+    run._start_at_mean(model, source)
     mean = (source.clips(np.arange(64)).double() / 255).mean().item()
     for layer in model.output_layers():
         assert layer.bias is not None
@@ -304,7 +381,7 @@ def test_output_biases_start_at_the_mean_pixel() -> None:
 def test_output_biases_stay_finite(value: int, bias: float) -> None:
     model = create("conv_lstm_autoencoder", **MODEL)
     source = SimpleNamespace(clips=lambda index: torch.full((len(index), 5, 1, 32, 32), value, dtype=torch.uint8))
-    run._start_at_mean(model, source, TRAIN)
+    run._start_at_mean(model, source)
     for layer in model.output_layers():
         assert layer.bias is not None
         assert layer.bias.tolist() == pytest.approx([bias] * len(layer.bias), rel=1e-4)
@@ -365,6 +442,18 @@ def test_a_damaged_checkpoint_is_named(damage: Callable[[Path], Any], tmp_path: 
     with pytest.raises(WeightsError) as error:
         run.train(SETTINGS, tmp_path, resume=True, device="cpu")
     assert str(last) in str(error.value)
+
+
+def test_a_damaged_best_checkpoint_is_named_before_training_goes_on(tmp_path: Path, watch: Watch) -> None:
+    watch.interrupt_after(3)
+    with pytest.raises(KeyboardInterrupt):
+        run.train(SETTINGS, tmp_path, device="cpu")
+    best = tmp_path / "checkpoints" / "best.ckpt"
+    best.write_bytes(best.read_bytes()[:-500])
+    with pytest.raises(WeightsError, match="remove it") as error:
+        run.train(SETTINGS, tmp_path, resume=True, device="cpu")
+    assert str(best) in str(error.value)
+    assert len(watch.rates) == 3
 
 
 @pytest.mark.parametrize(

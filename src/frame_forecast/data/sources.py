@@ -1,6 +1,6 @@
 """Data sets by name, each a source of clips by number."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Protocol
 
 import numpy as np
@@ -21,7 +21,7 @@ class ClipSource(Protocol):
 
     @property
     def name(self) -> str:
-        """Of the data, for reports; it says which digits or file the clips are made of."""
+        """Of the data, for reports; it says which digits or file the clips are made of, and how if not as usual."""
         ...
 
     @property
@@ -74,4 +74,13 @@ def open_source(
             return PublishedTestSet(path)
     digits = load_digits(split)
     config = replace(config or MovingMnistConfig(), frames=frames)
-    return MovingMnist(digits.images, split, seed, config, device, name=f"moving_mnist, {digits.description}")
+    description = f"{name}{_unusual(config)}, {digits.description}"
+    return MovingMnist(digits.images, split, seed, config, device, name=description)
+
+
+def _unusual(config: MovingMnistConfig) -> str:
+    """What makes clips other than those of the literature, for their name; empty if nothing does."""
+    usual = MovingMnistConfig(frames=config.frames)
+    values = {field.name: getattr(config, field.name) for field in fields(config)}
+    changed = [f"{key}={value}" for key, value in values.items() if value != getattr(usual, key)]
+    return f" ({', '.join(changed)})" if changed else ""

@@ -7,6 +7,10 @@ from typing import Literal
 
 from frame_forecast.errors import ConfigError
 
+_MOST_STEPS = 10**12
+_MOST_SECONDS = 100 * 365 * 86_400  # a hundred years; Python's timedelta ends at 2.7 million
+_MOST_VALIDATIONS = 10**6
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -30,11 +34,12 @@ class Budget:
                 "exactly one of the two",
                 "give --steps or --max-time",
             )
-        if not 0 < (self.steps if self.steps is not None else self.seconds or 0) < math.inf:
+        unit, given, most = "steps", self.steps, _MOST_STEPS
+        if self.seconds is not None:
+            unit, given, most = "seconds", self.seconds, _MOST_SECONDS
+        if given is None or not 0 < given <= most:  # NaN is neither
             raise ConfigError(
-                f"a budget of {self.steps if self.seconds is None else self.seconds}",
-                "more than 0",
-                "give more steps or time",
+                f"a budget of {given} {unit}", f"more than 0, at most {most}", f"give another number of {unit}"
             )
 
 
@@ -83,8 +88,9 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("context", "batch_size", "validation_clips", "validations"):
+        for name in ("context", "batch_size", "validation_clips"):
             self._check(name, getattr(self, name) >= 1, "1 or more")
+        self._check("validations", 1 <= self.validations <= _MOST_VALIDATIONS, f"1 to {_MOST_VALIDATIONS}")
         self._check("horizon", self.horizon >= 0, "0 or more")
         self._check("weight_decay", 0 <= self.weight_decay < math.inf, "0 or more, and finite")
         self._check("seed", 0 <= self.seed < 2**32, "0 to 4294967295")

@@ -10,6 +10,7 @@
 """
 
 import dataclasses
+import hashlib
 import json
 import logging
 import math
@@ -37,15 +38,37 @@ from frame_forecast.data.masking import ForecastMasking, Masking, MixedMasking
 from frame_forecast.data.moving_mnist import MovingMnistConfig
 from frame_forecast.data.sources import ClipSource, open_source
 from frame_forecast.devices import choose_device, fast_bfloat16
-from frame_forecast.errors import ConfigError, WeightsError
+from frame_forecast.errors import ConfigError, DataError, WeightsError
 from frame_forecast.files import replacing, writing
 from frame_forecast.models import Model, find, override
 from frame_forecast.training.callbacks import BudgetBar, Speed, StopWhenAsked, WarmedUpAverage
+from frame_forecast.training.checkpoints import BEST, LAST, MovableCheckpoint, check_checkpoints
 from frame_forecast.training.config import Budget, TrainConfig
 from frame_forecast.training.module import TrainingModule
 
-_CHECKPOINT_KEYS = {"pytorch-lightning_version", "global_step", "loops", "callbacks", "optimizer_states"}
+_RECORDED_CLIPS = 16
 _OUTPUT_MARGIN = 1e-3  # the mean pixel stays this far from 0 and 1, whose logits are infinite
+
+
+@dataclass(frozen=True)
+class RunClips:
+    """What a run was begun on.
+
+    Args:
+        name: of the clips to train on.
+        sha256: of the bytes of the first clips to train and to validate on.
+    """
+
+    name: str
+    sha256: str
+
+    @classmethod
+    def of(cls, *sources: ClipSource) -> "RunClips":
+        """The record of these sources, the one to train on first."""
+        digest = hashlib.sha256()
+        for source in sources:
+            digest.update(source.clips(np.arange(_RECORDED_CLIPS)).cpu().numpy().tobytes())
+        return cls(sources[0].name, digest.hexdigest())
 
 
 @dataclass(frozen=True)
@@ -60,6 +83,7 @@ class RunSettings:
         data: name of the data set.
         frames: size and number of digits of generated clips; their length follows from ``train``.
         start: folder of weights to start from, None = at random.
+        clips: recorded as the run begins; None = it has not, or an earlier version began it.
     """
 
     preset: str
@@ -69,6 +93,7 @@ class RunSettings:
     data: str = "moving_mnist"
     frames: MovingMnistConfig = dataclasses.field(default_factory=MovingMnistConfig)
     start: str | None = None
+    clips: RunClips | None = None
 
     def save(self, folder: Path) -> None:
         """Writes ``folder/run.json``."""
@@ -85,6 +110,7 @@ class RunSettings:
         path = folder / "run.json"
         try:
             fields = json.loads(path.read_text())
+            clips = fields.get("clips")
             if fields.pop("schema") != 1:
                 raise ValueError("its schema is not 1")
             return cls(
@@ -93,6 +119,7 @@ class RunSettings:
                     "budget": Budget(**fields["budget"]),
                     "train": TrainConfig(**fields["train"]),
                     "frames": MovingMnistConfig(**fields["frames"]),
+                    "clips": None if clips is None else RunClips(**clips),
                 }
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -123,6 +150,7 @@ def train(
 
     Raises:
         ConfigError: settings that do not exist or cannot work; a device that is not there.
+        DataError: data that are damaged, or other than those that the run was begun on.
         WeightsError: weights to start from, or a checkpoint, that do not fit or are damaged.
         OutputError: the disk is full or read-only.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the checkpoint is written.
@@ -133,6 +161,12 @@ def train(
     model = entry.model(override(preset, settings.model))
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ConfigError(f"model {settings.preset!r}", "a model with parameters", "baselines need no training")
+    if config.horizon == 0 and "forecast" in model.tasks:
+        raise ConfigError(
+            f"horizon=0 for {settings.preset!r}, which forecasts",
+            "1 frame or more",
+            "set another horizon, or form=reconstruction where the model has forms",
+        )
     if settings.start is not None and not resume:
         weights.load_into(model, Path(settings.start))
     device = choose_device(device)
@@ -153,15 +187,23 @@ def train(
             f"{len(sources['validation'])} at most",
             "set fewer validation_clips",
         )
-    last = folder / "checkpoints" / "last.ckpt"
+    clips = RunClips.of(sources["train"], sources["validation"])
+    if settings.clips not in (None, clips):
+        raise DataError(
+            f"clips of {clips.name} (SHA-256 {clips.sha256:.12}...)",
+            f"{settings.clips.name} ({settings.clips.sha256:.12}...), which this run was begun on",
+            "put those data back where they were found, or begin a new run",
+        )
     if not resume:
+        settings = dataclasses.replace(settings, clips=clips)
         settings.save(folder)
         if settings.start is None:
             _start_at_mean(model, sources["train"])
     module = TrainingModule(model, config, settings.budget)
     if resume:
-        _check_checkpoint(last, module)
+        check_checkpoints(folder, module)
     data = _Data(sources["train"], sources["validation"], module)
+    last = folder / LAST
     stop = StopWhenAsked(last)
     with writing(folder), _quiet(), _interruptible():
         trainer = _trainer(settings, folder, device, console, stop)
@@ -169,6 +211,16 @@ def train(
         if stop.asked:
             raise KeyboardInterrupt
         return _release(settings, folder, module, trainer, data)
+
+
+def log_folders(folder: Path) -> list[Path]:
+    """The logs of a run and of each time it was resumed, the oldest first."""
+    found = [path for path in (folder / "logs").glob("version_*") if path.name.removeprefix("version_").isdecimal()]
+    return sorted(found, key=_version)
+
+
+def _version(log: Path) -> int:
+    return int(log.name.removeprefix("version_"))
 
 
 class _Data(pl.LightningDataModule):
@@ -211,7 +263,8 @@ def _trainer(
 ) -> pl.Trainer:
     config, budget = settings.train, settings.budget
     checkpoints = folder / "checkpoints"
-    attempt = len(list((folder / "logs").glob("version_*")))
+    earlier = log_folders(folder)
+    attempt = _version(earlier[-1]) + 1 if earlier else 0
     often: dict[str, Any] = {
         "dirpath": checkpoints,
         "enable_version_counter": False,
@@ -221,8 +274,8 @@ def _trainer(
         WarmedUpAverage(config.ema_decay),
         Speed(),
         stop,
-        ModelCheckpoint(filename="best", monitor="validation/loss", **often),
-        ModelCheckpoint(filename="last", **often),
+        MovableCheckpoint(filename=BEST.stem, monitor="validation/loss", **often),
+        MovableCheckpoint(filename=LAST.stem, **often),
     ]
     if console is not None:
         callbacks.append(BudgetBar(console))
@@ -265,31 +318,6 @@ def _start_at_mean(model: Model, source: ClipSource) -> None:
             layer.bias.fill_(torch.logit(mean).item())
 
 
-def _check_checkpoint(path: Path, module: TrainingModule) -> None:
-    """Raises WeightsError unless ``path`` is a checkpoint of this very model."""
-    try:
-        checkpoint = torch.load(path, weights_only=True, map_location="cpu")
-        found = {name: tensor.shape for name, tensor in checkpoint["state_dict"].items()}
-        if not checkpoint.keys() >= _CHECKPOINT_KEYS:
-            raise KeyError("a part that training goes on from is missing")
-        reason = "tensors of another model"
-    except FileNotFoundError:
-        raise WeightsError(
-            f"{path}: no such file",
-            "a checkpoint, which the first validation writes",
-            "start the run again without --resume",
-        ) from None
-    except Exception as error:  # torch.load raises whatever its zip and pickle readers meet
-        found, reason = None, f"unreadable ({type(error).__name__})"
-    wanted = {name: tensor.shape for name, tensor in module.state_dict().items()}
-    if found != wanted:
-        raise WeightsError(
-            f"{path}: {reason}",
-            "a checkpoint of this run's model",
-            f"copy {path.with_name('best.ckpt').name} over it, or start again",
-        )
-
-
 def _release(settings: RunSettings, folder: Path, module: TrainingModule, trainer: pl.Trainer, data: _Data) -> Path:
     """Writes the better of the best checkpoint and the final average to ``folder/weights``."""
     final = trainer.validate(module, datamodule=data, verbose=False)[0]["validation/loss"]
@@ -315,7 +343,7 @@ def _release(settings: RunSettings, folder: Path, module: TrainingModule, traine
         channels=channels,
         height=height,
         width=width,
-        data={"name": source.name, "seed": config.seed},
+        data={"name": source.name, "seed": config.seed, **_generator(settings.frames)},
         training={
             "preset": settings.preset,
             "steps": trainer.global_step,
@@ -326,6 +354,11 @@ def _release(settings: RunSettings, folder: Path, module: TrainingModule, traine
         },
     )
     return folder / "weights"
+
+
+def _generator(frames: MovingMnistConfig) -> dict[str, Any]:
+    """The settings of the clips for the contract; their length follows from context and horizon."""
+    return {key: value for key, value in dataclasses.asdict(frames).items() if key != "frames"}
 
 
 @contextmanager
