@@ -22,7 +22,6 @@ from frame_forecast.data.moving_mnist import MovingMnistConfig
 from frame_forecast.errors import ConfigError, FrameForecastError, OutputError, TaskError, WeightsError
 from frame_forecast.evaluation import Results
 from frame_forecast.training import run
-from frame_forecast.training.config import Budget
 from frame_forecast.training.module import TrainingModule
 from frame_forecast.training.run import RunSettings
 
@@ -55,7 +54,7 @@ EVALUATION: dict[str, Any] = {
 
 def settings(steps: int = 3) -> RunSettings:
     return workflows.run_settings(
-        "conv_lstm_autoencoder", Budget(steps=steps), SETTINGS, data="moving_mnist", seed=3, start=None
+        "conv_lstm_autoencoder", SETTINGS, steps=steps, max_time=None, data=None, seed=3, start=None
     )
 
 

@@ -1,6 +1,5 @@
 """The command line: parse, call, print. Each command imports what it needs when it runs."""
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -92,15 +91,17 @@ def models(
 
 @app.command()
 def train(
-    preset: Annotated[str | None, typer.Argument(help="The model; see `frame-forecast models`.")] = None,
-    data: Annotated[str, typer.Option(help="Data set.")] = "moving_mnist",
+    preset: Annotated[
+        str | None, typer.Argument(help="The model (see `frame-forecast models`), or a recipe: a .toml file.")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="Data set; moving_mnist by default.")] = None,
     max_time: Annotated[str | None, typer.Option(metavar="HH:MM:SS", help="How long to train.")] = None,
     steps: Annotated[int | None, typer.Option(help="How many steps to train.")] = None,
     settings: Settings = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; a new one under runs/ by default.")] = None,
     start: Annotated[Path | None, typer.Option("--from", help="Weights to start from.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Run folder to go on with; takes no other option.")] = None,
-    seed: Seed = 0,
+    seed: Annotated[int | None, typer.Option(help="Of initial weights and generated clips; 0 by default.")] = None,
     device: Device = "auto",
 ) -> None:
     """Train a model; write checkpoints, logs and weights."""
@@ -116,8 +117,9 @@ def train(
         return
     if preset is None:
         raise ConfigError("no model", "a preset or --resume RUN", "see `frame-forecast models`")
-    budget = workflows.budget(steps, None if max_time is None else _seconds(max_time))
-    chosen = workflows.run_settings(preset, budget, settings or [], data=data, seed=seed, start=start)
+    chosen = workflows.run_settings(
+        preset, settings or [], steps=steps, max_time=max_time, data=data, seed=seed, start=start
+    )
     workflows.train(chosen, out, device=device, console=console)
 
 
@@ -212,12 +214,3 @@ def _serve(page: Path, port: int) -> None:
     with serve_folder(page.parent, page=page.name, port=port) as server:
         typer.echo(f"The report is at {server.url} (Ctrl-C ends).")
         server.serve_until_interrupted()
-
-
-def _seconds(text: str) -> float:
-    """``HH:MM:SS`` in seconds."""
-    try:
-        hours, minutes, seconds = (int(part) for part in text.split(":"))
-        return timedelta(hours=hours, minutes=minutes, seconds=seconds).total_seconds()
-    except (ValueError, OverflowError):
-        raise ConfigError(f"--max-time {text!r}", "HH:MM:SS", "write for example 00:03:00") from None

@@ -29,7 +29,7 @@ from frame_forecast.evaluation import Results
 from frame_forecast.files import replacing
 from frame_forecast.models import create, find, override, presets
 from frame_forecast.models.registry import parse_settings
-from frame_forecast.training import run
+from frame_forecast.training import recipe, run
 from frame_forecast.training.checkpoints import nothing_kept
 from frame_forecast.training.config import Budget, TrainConfig
 from frame_forecast.training.run import RunSettings
@@ -223,30 +223,44 @@ def evaluate(
 
 
 def run_settings(
-    preset: str, budget: Budget, assignments: Sequence[str], *, data: str, seed: int, start: Path | None
+    what: str,
+    assignments: Sequence[str],
+    *,
+    steps: int | None,
+    max_time: str | None,
+    data: str | None,
+    seed: int | None,
+    start: Path | None,
 ) -> RunSettings:
-    """The settings of a run from ``KEY=VALUE`` texts, each key of the model, training or clips.
+    """The settings of a run.
+
+    Args:
+        what: a preset, or the path of a recipe, whose settings the other arguments change.
+        assignments: ``KEY=VALUE`` texts, each key of the model, training or clips.
+        steps, max_time: the budget, one of the two; a recipe has one.
+        data, seed: as for `RunSettings` and `TrainConfig`; None = the recipe's, or the default.
+        start: weights to start from.
 
     Raises:
         ConfigError: an unknown preset or key, or a value of another type.
     """
     if any(assignment.startswith("frames=") for assignment in assignments):
         raise ConfigError("setting 'frames'", "context and horizon, whose sum it is", "set those")
-    model, train, frames = parse_settings(assignments, find(preset)[1], TrainConfig(seed=seed), MovingMnistConfig())
-    return RunSettings(
-        preset=preset,
-        budget=budget,
-        model=model,
-        train=dataclasses.replace(TrainConfig(seed=seed), **train),
-        data=data,
-        frames=dataclasses.replace(MovingMnistConfig(), **frames),
+    base = recipe.read_recipe(Path(what)) if what.endswith(recipe.SUFFIX) else None
+    if base is None or steps is not None or max_time is not None:
+        budget = Budget(steps, None if max_time is None else recipe.seconds(max_time))
+        base = RunSettings(what, budget) if base is None else dataclasses.replace(base, budget=budget)
+    model, train, frames = parse_settings(assignments, find(base.preset)[1], base.train, base.frames)
+    if seed is not None:
+        train["seed"] = seed
+    return dataclasses.replace(
+        base,
+        model=base.model | model,
+        train=dataclasses.replace(base.train, **train),
+        data=data or base.data,
+        frames=dataclasses.replace(base.frames, **frames),
         start=None if start is None else str(predict.weights.find_folder(start)),
     )
-
-
-def budget(steps: int | None, seconds: float | None) -> Budget:
-    """A budget of steps or of seconds."""
-    return Budget(steps, seconds)
 
 
 def describe_data() -> list[str]:
