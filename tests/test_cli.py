@@ -143,8 +143,19 @@ def refused(command: Command, *arguments: object, words: tuple[str, ...]) -> Non
         ("demo --device nowhere", ("'nowhere'", "cpu")),
         ("evaluate nope", ("'nope'", "config.json")),
         ("evaluate lstm_autoencoder", ("untrained", "train lstm_autoencoder")),
-        ("evaluate black --task nope", ("'nope'", "forecast or reconstruct")),
-        ("evaluate black --task recreate", ("'recreate'", "forecast or reconstruct")),
+        ("evaluate black --task nope", ("'nope'", "forecast or recreate or reconstruct")),
+        (
+            "evaluate black --task recreate",
+            ("no pattern", "random:0.5", "gap:3-8", "block:16", "stripes", "pixels:0.5"),
+        ),
+        (
+            "evaluate black --task recreate --pattern holes",
+            ("'holes'", "random:0.5", "gap:3-8", "block:16", "pixels:0.5"),
+        ),
+        ("evaluate black --task recreate --clips 1 --pattern gap:19", ("gap:19", "21 frames")),
+        ("evaluate black --task recreate --clips 1 --pattern block:64", ("block:64", "65x65")),
+        ("evaluate black --task recreate --pattern stripes --horizon 1", ("horizon=1",)),
+        ("evaluate black --pattern random:0.5", ("random:0.5", "--task recreate")),
         ("evaluate black --data nope", ("'nope'", "moving_mnist")),
         ("evaluate black --split nope", ("'nope'", "validation")),
         ("evaluate black --device nowhere", ("'nowhere'", "cpu")),
@@ -254,6 +265,21 @@ def test_a_clip_longer_than_the_published_ones_is_generated(command: Command) ->
     assert outcome.code == 0, outcome.err
     assert PUBLISHED not in outcome.out
     assert "digits drawn from fonts" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        ("recreate --pattern gap:3-8", "recreate gap:3-8: 1 test clips"),
+        ("reconstruct", "reconstruct interleaved:4: 1 test clips"),
+    ],
+)
+def test_holes_are_scored_beside_what_fills_them(command: Command, arguments: str, what: str) -> None:
+    outcome = command("evaluate", "linear", "--clips", "1", "--task", *arguments.split())
+    assert outcome.code == 0, outcome.err
+    assert what in outcome.out
+    models = [line.split()[1] for line in outcome.out.splitlines() if line.startswith("| ")]
+    assert models == ["model", "---", "linear", "black", "copy_last", "nearest"] * 2
 
 
 def truncate(content: bytes) -> bytes:
