@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from frame_forecast import __main__, predict, workflows
 from frame_forecast.clip import Clip
 from frame_forecast.data import digits
 from frame_forecast.data.moving_mnist import MovingMnistConfig
-from frame_forecast.errors import DataError, ShapeError, TaskError
+from frame_forecast.errors import DataError, FrameForecastWarning, ShapeError, TaskError
 from frame_forecast.training import run as training
 from frame_forecast.training.config import Budget, TrainConfig
 from frame_forecast.training.run import RunSettings
@@ -451,6 +452,16 @@ def test_ctrl_c(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = command("data", "show")
     assert outcome.code == 130
     assert outcome.err == "frame-forecast: interrupted\n"
+
+
+def test_a_warning_is_a_line(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def warn() -> list[str]:
+        warnings.warn(FrameForecastWarning("a short clip", "the answer is a guess", "give more"), stacklevel=1)
+        return ["done"]
+
+    monkeypatch.setattr(workflows, "describe_data", warn)
+    outcome = command("data", "show")
+    assert outcome == Outcome(0, "done\n", "frame-forecast: warning: a short clip: the answer is a guess; give more\n")
 
 
 @pytest.mark.parametrize("arguments", [("train", "nope", "--steps", "1"), ("evaluate", "nowhere")])
