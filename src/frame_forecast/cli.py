@@ -126,10 +126,17 @@ def train(
 @app.command()
 def evaluate(
     model: Annotated[str, typer.Argument(help="A run, a folder of weights, or a baseline's name.")],
-    task: Annotated[str, typer.Option(help="forecast or reconstruct.")] = "forecast",
+    task: Annotated[str, typer.Option(help="forecast, recreate or reconstruct.")] = "forecast",
     clips: Annotated[int, typer.Option(help="Test clips.")] = 1000,
-    context: Annotated[int, typer.Option(help="Frames given.")] = 10,
-    horizon: Annotated[int, typer.Option(help="Frames forecast.")] = 10,
+    context: Annotated[int | None, typer.Option(help="Frames given: 10, or 20 to recreate.")] = None,
+    horizon: Annotated[int | None, typer.Option(help="Frames to forecast: 10.")] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            help="What is missing, to recreate: random:0.5 (share of frames), gap:5 or gap:3-8 (frames in a row), "
+            "block:16 (square of pixels), stripes or stripes:4 (pixels wide), pixels:0.5 (share of pixels)."
+        ),
+    ] = None,
     data: Annotated[str, typer.Option(help="Data set.")] = "moving_mnist",
     split: Annotated[str, typer.Option(help="test; validation to choose between models; or train.")] = "test",
     generated: Annotated[bool, typer.Option("--generated", help="Not the published test file.")] = False,
@@ -151,6 +158,7 @@ def evaluate(
         clips=clips,
         context=context,
         horizon=horizon,
+        pattern=pattern,
         data=data,
         split=split,
         published=not generated,
@@ -160,7 +168,8 @@ def evaluate(
         json_file=json_file,
         console=console,
     )
-    console.print(f"{task}: {results.data.clips} {results.data.split} clips of {results.data.name}")
+    what = task if results.pattern is None else f"{task} {results.pattern}"
+    console.print(f"{what}: {results.data.clips} {results.data.split} clips of {results.data.name}")
     console.print(markdown_table(results), markup=False, soft_wrap=True)
     if json_file is not None:
         console.print(f"written to {json_file}")

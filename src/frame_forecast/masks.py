@@ -37,6 +37,22 @@ def future(context: int, horizon: int) -> Tensor:
     return (torch.arange(context + horizon) < context).reshape(-1, 1, 1, 1)
 
 
+def interleaved(frames: int, passes: int) -> Tensor:
+    """The masks to predict every frame from others: pass ``p`` hides the frames t with ``t % passes == p``.
+
+    Returns:
+        bool ``(P, frames, 1, 1, 1)``; P is ``passes``, or ``frames`` if that is less.
+
+    Raises:
+        ShapeError: a number below 1.
+    """
+    for name, value in (("frames", frames), ("passes", passes)):
+        if value < 1:
+            raise ShapeError(f"{name}={value}", "1 or more", f"give more {name}")
+    turn = torch.arange(frames) % passes
+    return (turn != torch.arange(min(passes, frames))[:, None])[:, :, None, None, None]
+
+
 def context_lengths(observed: Tensor, valid: Tensor) -> Tensor:
     """Frames of each clip up to and including the last one with an observed pixel.
 

@@ -27,6 +27,7 @@ from frame_forecast.data.sources import ClipSource, open_source
 from frame_forecast.errors import ConfigError, OutputError
 from frame_forecast.evaluation import Results
 from frame_forecast.files import replacing
+from frame_forecast.masks import parse_pattern
 from frame_forecast.models import create, find, override, presets
 from frame_forecast.models.registry import parse_settings
 from frame_forecast.training import recipe, run
@@ -130,7 +131,7 @@ def report_run(folder: Path, *, clips: int, device: str, console: Console) -> Pa
         with _bar(console, f"evaluating {task}") as progress:
             results.append(
                 evaluation.evaluate(
-                    evaluation.with_baselines(settings.preset, forecaster.model),
+                    evaluation.with_baselines(settings.preset, forecaster.model, task),
                     source,
                     task=task,
                     context=config.context,
@@ -157,8 +158,9 @@ def evaluate(
     *,
     task: str,
     clips: int,
-    context: int,
-    horizon: int,
+    context: int | None,
+    horizon: int | None,
+    pattern: str | None,
     data: str,
     split: str,
     published: bool,
@@ -172,13 +174,21 @@ def evaluate(
 
     Args:
         model: a run's folder, a folder of weights, or a baseline's name.
-        task, clips, context, horizon, openstl: as for `evaluation.evaluate`.
+        task, clips, openstl: as for `evaluation.evaluate`.
+        context: frames given; None = 10, or 20 to recreate.
+        horizon: frames forecast; None = 10, or 0 for the other tasks, which take none.
+        pattern: what is missing, for `parse_pattern`; None but to recreate.
         data, split, published, seed: as for `open_source`. Clips are generated with the settings of
             those that the weights were trained on; the published ones count only where they are alike.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         json_file: where to write the results; None = nowhere.
         console: where progress is shown.
     """
+    holes = None if pattern is None else parse_pattern(pattern)
+    if context is None:
+        context = 20 if task == "recreate" else 10
+    if horizon is None:
+        horizon = 10 if task == "forecast" else 0
     if model in presets():
         network, name, digest, frames = create(model), model, None, MovingMnistConfig()
         if any(True for _ in network.parameters()):
@@ -193,7 +203,6 @@ def evaluate(
         network, name, digest = forecaster.model, forecaster.name, forecaster.contract.weights_sha256
         frames = _generator(forecaster.contract)
         device = str(forecaster.device)
-    horizon = horizon if task == "forecast" else 0
     source = open_source(
         data,
         split,
@@ -205,12 +214,14 @@ def evaluate(
     )
     with _bar(console, f"evaluating {task}") as progress:
         results = evaluation.evaluate(
-            evaluation.with_baselines(name, network),
+            evaluation.with_baselines(name, network, task),
             source,
             task=task,
             context=context,
             horizon=horizon,
             clips=clips,
+            pattern=holes,
+            seed=seed,
             device=device,
             weights_sha256=digest,
             progress=progress,
