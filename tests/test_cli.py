@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,10 @@ from frame_forecast import __main__, predict, workflows
 from frame_forecast.clip import Clip
 from frame_forecast.data import digits
 from frame_forecast.data.moving_mnist import MovingMnistConfig
-from frame_forecast.errors import DataError, ShapeError, TaskError
+from frame_forecast.errors import DataError, FrameForecastWarning, ShapeError, TaskError
 from frame_forecast.training import run as training
 from frame_forecast.training.config import Budget, TrainConfig
-from frame_forecast.training.run import RunSettings
+from frame_forecast.training.settings import RunSettings
 
 PUBLISHED = "mnist_test_seq.npy"
 TINY = ("hidden=4", "size=32", "context=3", "horizon=2", "batch_size=2", "validation_clips=2")
@@ -145,7 +146,7 @@ def raise_(error: Exception) -> None:
         ("train --resume nowhere --data moving_mnist", ("--resume with --data",)),
         ("train --resume nowhere --set seed=0 --max-time 00:00:01", ("--resume with --max-time, --set",)),
         ("train --resume nowhere --from nowhere", ("--resume with --from",)),
-        ("train lstm_autoencoder --resume nowhere", ("--resume with preset",)),
+        ("train lstm_autoencoder --resume nowhere", ("--resume with a preset",)),
         ("train --resume nowhere --device cpu", ("nowhere/run.json", "No such file")),
         ("demo --minutes 0", ("budget of 0",)),
         ("demo --minutes -1", ("budget of -60",)),
@@ -157,8 +158,19 @@ def raise_(error: Exception) -> None:
         ("demo --device nowhere", ("'nowhere'", "cpu")),
         ("evaluate nope", ("'nope'", "config.json")),
         ("evaluate lstm_autoencoder", ("untrained", "train lstm_autoencoder")),
-        ("evaluate black --task nope", ("'nope'", "forecast or reconstruct")),
-        ("evaluate black --task recreate", ("'recreate'", "forecast or reconstruct")),
+        ("evaluate black --task nope", ("'nope'", "forecast or recreate or reconstruct")),
+        (
+            "evaluate black --task recreate",
+            ("no pattern", "random:0.5", "gap:3-8", "block:16", "stripes", "pixels:0.5"),
+        ),
+        (
+            "evaluate black --task recreate --pattern holes",
+            ("'holes'", "random:0.5", "gap:3-8", "block:16", "pixels:0.5"),
+        ),
+        ("evaluate black --task recreate --clips 1 --pattern gap:19", ("gap:19", "21 frames")),
+        ("evaluate black --task recreate --clips 1 --pattern block:64", ("block:64", "65x65")),
+        ("evaluate black --task recreate --pattern stripes --horizon 1", ("horizon=1",)),
+        ("evaluate black --pattern random:0.5", ("random:0.5", "--task recreate")),
         ("evaluate black --data nope", ("'nope'", "moving_mnist")),
         ("evaluate black --split nope", ("'nope'", "validation")),
         ("evaluate black --device nowhere", ("'nowhere'", "cpu")),
@@ -291,6 +303,21 @@ def test_a_clip_longer_than_the_published_ones_is_generated(command: Command) ->
     assert outcome.code == 0, outcome.err
     assert PUBLISHED not in outcome.out
     assert "digits drawn from fonts" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        ("recreate --pattern gap:3-8", "recreate gap:3-8: 1 test clips"),
+        ("reconstruct", "reconstruct interleaved:4: 1 test clips"),
+    ],
+)
+def test_holes_are_scored_beside_what_fills_them(command: Command, arguments: str, what: str) -> None:
+    outcome = command("evaluate", "linear", "--clips", "1", "--task", *arguments.split())
+    assert outcome.code == 0, outcome.err
+    assert what in outcome.out
+    models = [line.split()[1] for line in outcome.out.splitlines() if line.startswith("| ")]
+    assert models == ["model", "---", "linear", "black", "copy_last", "nearest"] * 2
 
 
 def truncate(content: bytes) -> bytes:
@@ -502,6 +529,16 @@ def test_ctrl_c(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = command("data", "show")
     assert outcome.code == 130
     assert outcome.err == "frame-forecast: interrupted\n"
+
+
+def test_a_warning_is_a_line(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def warn() -> list[str]:
+        warnings.warn(FrameForecastWarning("a short clip", "the answer is a guess", "give more"), stacklevel=1)
+        return ["done"]
+
+    monkeypatch.setattr(workflows, "describe_data", warn)
+    outcome = command("data", "show")
+    assert outcome == Outcome(0, "done\n", "frame-forecast: warning: a short clip: the answer is a guess; give more\n")
 
 
 @pytest.mark.parametrize("arguments", [("train", "nope", "--steps", "1"), ("evaluate", "nowhere")])

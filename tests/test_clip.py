@@ -1,5 +1,7 @@
 """Clips, batches and scales: round trips, contracts, errors."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -192,3 +194,101 @@ def test_padding_is_not_known() -> None:
 def test_to_moves_every_part() -> None:
     moved = Batch.forecast(torch.rand((1, 3, 1, 4, 4)), 2).to(torch.device("meta"))
     assert {x.device.type for x in (moved.frames, moved.observed, moved.held_out, moved.valid)} == {"meta"}
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "kind"),
+    [
+        (-np.inf, 1, "linear"),
+        (0, np.inf, "linear"),
+        (-1.7e308, 1.7e308, "linear"),
+        (1, np.inf, "logarithmic"),
+        (0, 1, "log"),
+        ("0", 1, "linear"),
+        (None, 1, "linear"),
+    ],
+)
+def test_scales_without_finite_limits_or_a_known_kind_are_refused(low: Any, high: Any, kind: Any) -> None:
+    with pytest.raises(DataError, match="scale"):
+        ValueScale(low, high, kind)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int64, np.uint64, np.float16])
+def test_values_that_a_type_cannot_hold_are_clipped_to_what_it_can(dtype: type) -> None:
+    limits = np.finfo(dtype) if np.issubdtype(dtype, np.floating) else np.iinfo(dtype)
+    back = ValueScale(-1e30, 1e30).from_unit(np.array([0.0, 0.5, 1.0]), np.dtype(dtype))
+    assert back[0] == limits.min
+    assert back[1] == 0
+    assert float(back[2]) == pytest.approx(float(limits.max), rel=1e-15)
+
+
+@pytest.mark.parametrize("array", [[[[0.5]]], torch.zeros(2, 4, 4), 0.5, None])
+def test_what_is_no_array_is_refused(array: Any) -> None:
+    with pytest.raises(DataError, match=type(array).__name__):
+        Clip.from_array(array)
+
+
+def test_the_mask_of_a_masked_array_is_missing() -> None:
+    values = np.ma.MaskedArray(np.full((2, 3, 4, 4), 300, np.int16), mask=False)
+    values[1, 2, 0, 3] = np.ma.masked
+    clip = Clip.from_array(values)
+    assert np.argwhere(~clip.observed).tolist() == [[1, 0, 0, 3]]
+    assert type(clip.values) is np.ndarray
+    nothing = np.ma.masked_all((2, 4, 4), np.float32)
+    assert not Clip.from_array(nothing).observed.any()
+
+
+@pytest.mark.parametrize("mask", [np.ones((3, 1, 1), np.uint8), np.ones((3, 1, 1)), np.full((3, 1, 1), "yes")])
+def test_a_mask_of_numbers_is_refused(mask: np.ndarray) -> None:
+    with pytest.raises(DataError, match="bool"):
+        Clip.from_array(np.zeros((3, 2, 2)), observed=mask)
+    with pytest.raises(DataError, match="bool"):
+        Clip(np.zeros((3, 1, 2, 2)), np.ones((3, 1, 2, 2), np.uint8), ValueScale(0, 1))
+
+
+def test_a_mask_has_the_axes_of_its_array() -> None:
+    mask = np.arange(3 * 4 * 5).reshape(3, 4, 5) % 7 > 2
+    assert np.array_equal(Clip.from_array(np.zeros((3, 4, 5)), mask).observed[:, 0], mask)
+    assert np.array_equal(Clip.from_array(np.zeros((3, 4, 5)), mask[:, None]).observed[:, 0], mask)
+    assert np.array_equal(Clip.from_array(np.zeros((3, 4, 5)), mask[0]).observed[2, 0], mask[0])
+
+
+@pytest.mark.parametrize("dtype", ["u1", "<i2", ">u2", "<f2", ">f4", "f8"])
+def test_filled_copies_every_observed_bit(dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.random((3, 2, 4, 5)).astype(dtype) if "f" in dtype else rng.integers(0, 99, (3, 2, 4, 5)).astype(dtype)
+    if "f" in dtype:
+        values[0, :, 0, 0] = -0.0
+    observed = rng.random((3, 1, 4, 5)) > 0.4
+    observed[0, 0, 0, 0] = True
+    times = np.arange(3.0)
+    clip = Clip(values, observed, ValueScale(-1, 100), times)
+    unit = rng.random((3, 2, 4, 5), np.float32)
+    filled = clip.filled(unit)
+    assert filled.values.dtype == values.dtype
+    seen = np.broadcast_to(observed, values.shape)
+    assert filled.values[seen].tobytes() == values[seen].tobytes()
+    expected = clip.with_frames(unit).values[~seen]
+    assert np.array_equal(filled.values[~seen], expected)
+    assert filled.observed.all()
+    assert filled.times is times
+
+
+def test_a_part_is_those_frames() -> None:
+    values = np.arange(5 * 4, dtype=np.uint8).reshape(5, 1, 2, 2)
+    clip = Clip(values, values % 3 > 0, ValueScale(0, 255), np.arange(5), "camera")
+    part = clip.part(1, 3)
+    assert np.array_equal(part.values, values[1:3])
+    assert np.array_equal(part.observed, values[1:3] % 3 > 0)
+    assert part.times is not None
+    assert part.times.tolist() == [1, 2]
+    assert (part.scale, part.source) == (clip.scale, "camera")
+
+
+def test_reversed_and_read_only_arrays_make_batches() -> None:
+    values = np.arange(12, dtype=np.uint8).reshape(3, 1, 2, 2)
+    values.flags.writeable = False
+    backwards = Clip(values[::-1], (values % 5 > 0)[::-1], ValueScale(0, 255))
+    forwards = Clip(values[::-1].copy(), (values % 5 > 0)[::-1].copy(), ValueScale(0, 255))
+    assert torch.equal(backwards.to_batch().frames, forwards.to_batch().frames)
+    assert torch.equal(backwards.to_batch().observed, forwards.to_batch().observed)

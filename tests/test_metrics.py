@@ -192,11 +192,46 @@ def test_a_value_that_is_not_finite_shows_in_every_score_of_its_step(meter, bad:
 def test_pixels_that_are_not_scored_count_nowhere(meter) -> None:
     prediction, target = random_pair(2, 3, 1, 16, 16)
     scored = torch.rand(2, 3, 1, 16, 16, generator=torch.Generator().manual_seed(1)) < 0.5
-    clean, dirty = meter(), meter()
+    clean, other = meter(), meter()
     clean.update(prediction, target, scored)
-    nan = torch.tensor(math.nan)
-    dirty.update(torch.where(scored, prediction, 0.3), torch.where(scored, target, nan), scored)
-    assert clean.compute() == dirty.compute()  # bit for bit
+    other.update(torch.where(scored, prediction, math.nan), target, scored)
+    assert clean.compute() == other.compute()  # bit for bit
+    black, unknown = meter(), meter()
+    for scorer, around in ((black, 0.0), (unknown, math.nan)):
+        scorer.update(prediction, torch.where(scored, target, around), scored)
+    assert black.compute() == unknown.compute()
+    for name, score in clean.compute().items():  # SSIM alone looks around
+        assert (score == black.compute()[name]) == ("ssim" not in name), name
+
+
+def test_ssim_of_a_part_is_its_map_where_the_rest_is_the_truth() -> None:
+    prediction, target = random_pair(1, 1, 1, 12, 17)
+    scored = torch.zeros(1, 1, 1, 12, 17, dtype=torch.bool)
+    scored[..., 3:8, 4:16] = True
+    merged = torch.where(scored, prediction, target)
+    x, y = (np.pad(v[0, 0, 0].double().numpy(), 5, mode="reflect") for v in (merged, target))
+    bell = np.exp(-((np.arange(11) - 5) ** 2) / (2 * 1.5**2))
+    similarity = ssim_loop(x, y, np.outer(bell, bell) / bell.sum() ** 2, data_range=1.0, ddof=0)
+    expected = similarity[3:8, 4:16].mean()
+    assert overall(FrameScores(), prediction, target, scored)["ssim"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_partly_scored_frames_of_a_worked_example() -> None:
+    target = torch.zeros(2, 2, 1, 2, 2)
+    prediction = torch.full_like(target, 0.5)
+    scored = torch.zeros(2, 2, 1, 2, 2, dtype=torch.bool)
+    scored[0, 0, 0, 0] = True  # two pixels of one frame: 0.25 each,
+    scored[0, 1] = True  # four of another,
+    prediction[0, 1] = 0.1  # 0.01 each, and nothing of the second clip
+    meter = FrameScores()
+    meter.update(prediction, target, scored)
+    scores = meter.compute()
+    assert scores["mse"].overall == pytest.approx((2 * 0.25 + 4 * 0.01) / 6)
+    assert scores["mse_frame"].per_lead_time == pytest.approx([0.5, 0.04])
+    assert scores["mse_frame"].overall == pytest.approx(0.27)
+    assert scores["mae_frame"].per_lead_time == pytest.approx([1.0, 0.4])
+    assert scores["psnr"].per_lead_time == pytest.approx([6.0205999, 20.0], rel=1e-6)
+    assert scores["psnr"].overall == pytest.approx(13.0102999, rel=1e-6)
 
 
 def test_masked_scores_against_a_numpy_loop() -> None:

@@ -10,13 +10,22 @@ from torch import Tensor
 
 from frame_forecast import weights
 from frame_forecast.clip import Clip, ValueScale
-from frame_forecast.errors import ConfigError, DataError, FrameForecastError, ShapeError, TaskError, WeightsError
+from frame_forecast.errors import (
+    ConfigError,
+    DataError,
+    FrameForecastError,
+    FrameForecastWarning,
+    ShapeError,
+    TaskError,
+    WeightsError,
+)
 from frame_forecast.masks import future
 from frame_forecast.models import create
 from frame_forecast.predict import Cancelled, Forecaster, load
 
+pytestmark = pytest.mark.filterwarnings("error::frame_forecast.errors.FrameForecastWarning")
 NAME = "conv_lstm_autoencoder"
-CONTRACT: dict[str, Any] = {"context": 3, "horizon": 2, "channels": 1, "height": 16, "width": 16}
+CONTRACT: dict[str, Any] = {"context": 4, "horizon": 3, "channels": 1, "height": 16, "width": 16}
 
 
 def forecaster(**settings: Any) -> Forecaster:
@@ -111,21 +120,34 @@ def test_floats_outside_need_a_scale(trained: Forecaster) -> None:
         (noise(4, 16, 16).astype(complex), DataError),
         (noise(4, 16, 16).astype(object), DataError),
         (-noise(4, 16, 16), DataError),
+        (noise(4, 16, 16).tolist(), DataError),
+        (torch.from_numpy(noise(4, 16, 16)).to(torch.float8_e4m3fn), DataError),
+        (torch.from_numpy(noise(4, 16, 16)).to_sparse(), DataError),
+        (torch.zeros(4, 16, 16, device="meta"), DataError),
+        (torch.from_numpy(noise(4, 16, 16)).to(torch.complex64), DataError),
+        (torch.from_numpy(noise(4, 16, 16)) > 0.5, DataError),
+        (None, DataError),
     ],
 )
-def test_what_is_no_clip_is_refused(x: np.ndarray, error: type[FrameForecastError], trained: Forecaster) -> None:
+def test_what_is_no_clip_is_refused(x: Any, error: type[FrameForecastError], trained: Forecaster) -> None:
     with pytest.raises(error):
         trained.forecast(x, 2)
 
 
-@pytest.mark.parametrize("horizon", [0, -1])
-def test_a_horizon_below_one_is_refused(horizon: int, trained: Forecaster) -> None:
-    with pytest.raises(ShapeError, match=f"horizon={horizon}"):
+@pytest.mark.parametrize("horizon", [0, -1, 2.0, 2.5, "2", None, np.nan])
+def test_a_horizon_that_is_no_number_of_frames_is_refused(horizon: Any, trained: Forecaster) -> None:
+    with pytest.raises(ShapeError, match=f"horizon={horizon!r}"):
         trained.forecast(noise(4, 16, 16), horizon)
 
 
+@pytest.mark.parametrize("horizon", [np.int64(2), np.uint8(2), torch.tensor(2)])
+def test_whole_numbers_of_any_type_are_horizons(horizon: Any, trained: Forecaster) -> None:
+    assert np.array_equal(trained.forecast(noise(4, 16, 16), horizon), trained.forecast(noise(4, 16, 16), 2))
+
+
 def test_one_frame_can_be_reconstructed(trained: Forecaster) -> None:
-    assert trained.reconstruct(noise(1, 16, 16)).shape == (1, 16, 16)
+    with pytest.warns(FrameForecastWarning, match="one observed frame"):
+        assert trained.reconstruct(noise(1, 16, 16)).shape == (1, 16, 16)
 
 
 @pytest.mark.parametrize(("form", "task"), [("reconstruction", "forecast"), ("prediction", "reconstruct")])
@@ -160,6 +182,74 @@ def test_the_input_is_not_changed(trained: Forecaster) -> None:
     assert np.array_equal(x, before)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float64, ">f4", ">u2"])
+@pytest.mark.parametrize("axes", [3, 5])
+def test_every_type_comes_back(dtype: Any, axes: int, trained: Forecaster) -> None:
+    unit = noise(4, 16, 16) if axes == 3 else noise(2, 4, 1, 16, 16)
+    x = unit.astype(dtype) if "f" in np.dtype(dtype).str else (unit * 65535).astype(dtype)
+    result = trained.forecast(x, 2)
+    assert result.dtype == x.dtype
+    given = x.astype(np.float32) / (1 if "f" in x.dtype.str else 65535)
+    expected = direct(trained, given.reshape(-1, 4, 1, 16, 16), 2)[:, 4:].reshape(result.shape)
+    np.testing.assert_allclose(result / (1 if "f" in x.dtype.str else 65535), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64, torch.uint8, torch.uint16])
+def test_tensors_keep_their_type(dtype: torch.dtype, trained: Forecaster) -> None:
+    unit = torch.from_numpy(noise(4, 16, 16))
+    x = unit.to(dtype) if dtype.is_floating_point else (unit * torch.iinfo(dtype).max).to(dtype)
+    result = trained.forecast(x, 2)
+    assert result.dtype == dtype
+    most = 1 if dtype.is_floating_point else torch.iinfo(dtype).max
+    expected = direct(trained, (x.float() / most).numpy()[None, :, None], 2)[0, 4:, 0]
+    np.testing.assert_allclose(result.float() / most, expected, atol=4e-3)
+
+
+def test_any_layout_in_memory_is_taken(trained: Forecaster) -> None:
+    x = noise(4, 16, 16)
+    expected = trained.forecast(x, 2)
+    read_only = x.copy()
+    read_only.flags.writeable = False
+    backwards = np.ascontiguousarray(x[::-1, :, ::-1])[::-1, :, ::-1]
+    strided = np.repeat(x, 2, axis=2)[:, :, ::2]
+    for same in (read_only, backwards, strided, np.asfortranarray(x)):
+        assert np.array_equal(trained.forecast(same, 2), expected)
+    transposed = torch.from_numpy(x.transpose(2, 0, 1).copy()).permute(1, 2, 0)
+    assert np.array_equal(trained.forecast(transposed, 2).numpy(), expected)
+
+
+def test_a_masked_array_gives_a_masked_array(trained: Forecaster) -> None:
+    x = np.ma.MaskedArray(noise(4, 16, 16), mask=False)
+    result = trained.forecast(x, 2)
+    assert isinstance(result, np.ma.MaskedArray)
+    assert np.array_equal(result.data, trained.forecast(x.data, 2))
+    x[0, 3, 3] = np.ma.masked
+    with pytest.raises(TaskError, match="missing"):
+        trained.forecast(x, 2)
+
+
+def test_a_scale_for_a_clip_is_refused(trained: Forecaster) -> None:
+    with pytest.raises(DataError, match="scale="):
+        trained.forecast(Clip.from_array(noise(4, 16, 16)), 2, scale=ValueScale(0, 2))
+
+
+def test_lengths_that_were_never_trained_warn(trained: Forecaster) -> None:
+    with pytest.warns(FrameForecastWarning, match="4 frames given and 4 to forecast") as caught:
+        trained.forecast(noise(4, 16, 16), 4)
+    assert [Path(warning.filename).name for warning in caught] == ["test_predict.py"]
+    with pytest.warns(FrameForecastWarning, match="5 frames given"):
+        trained.forecast(noise(5, 16, 16), 3)
+    with pytest.warns(FrameForecastWarning, match="5 frames to reconstruct"):
+        assert np.array_equal(
+            trained.reconstruct(noise(5, 16, 16)), direct(trained, noise(1, 5, 1, 16, 16), 0)[0, :, 0]
+        )
+
+
+def test_a_model_that_fills_no_holes_does_not_recreate(trained: Forecaster) -> None:
+    with pytest.raises(TaskError, match="recreate"):
+        trained.recreate(noise(4, 16, 16))
+
+
 def test_tensors_that_need_gradients_are_taken(trained: Forecaster) -> None:
     x: Tensor = torch.from_numpy(noise(4, 16, 16)).requires_grad_()
     assert not trained.forecast(x, 2).requires_grad
@@ -171,7 +261,7 @@ def test_load_takes_weights_and_runs(below: str, tmp_path: Path, trained: Foreca
     loaded = load(tmp_path if below else tmp_path / "w", device="cpu")
     x = noise(4, 16, 16)
     assert np.array_equal(loaded.forecast(x, 2), trained.forecast(x, 2))
-    assert loaded.contract.context == 3
+    assert loaded.contract.context == 4
     assert loaded.name == NAME
 
 

@@ -17,19 +17,22 @@ from PIL import Image
 from PIL.GifImagePlugin import GifImageFile
 
 from frame_forecast.errors import ConfigError, DataError, OutputError, ShapeError
-from frame_forecast.evaluation import EvaluatedClips, Machine, Results, Row
 from frame_forecast.metrics import DEFINITIONS
 from frame_forecast.report import Sample, TrainingCurves, markdown_table, write_report
 from frame_forecast.report.canvas import Canvas
+from frame_forecast.report.content import heading
 from frame_forecast.report.pictures import animation, strip
 from frame_forecast.report.plots import lead_time_plots, training_plot
 from frame_forecast.report.tables import METRICS, findings
+from frame_forecast.results import EvaluatedClips, Machine, Results, Row
 
 HOSTILE = '<script>alert("1")</script> & | *x*'
 CURVES = TrainingCurves([1.0, 2.0, 3.0], [9, 19, 29], [0.7, 0.4, 0.3], [2.5], [20], [0.35])
 
 
-def results(scores: dict[str, dict[str, float]], task: str = "forecast", model: str = "lstm") -> Results:
+def results(
+    scores: dict[str, dict[str, float]], task: str = "forecast", model: str = "lstm", pattern: str | None = None
+) -> Results:
     rows = [
         Row(name, metric, value, [value] * 10) for name, metrics in scores.items() for metric, value in metrics.items()
     ]
@@ -40,7 +43,7 @@ def results(scores: dict[str, dict[str, float]], task: str = "forecast", model: 
         data=EvaluatedClips("moving_mnist", "test", 1000, "c0ffee"),
         context=10,
         horizon=10 if task == "forecast" else 0,
-        pattern=None,
+        pattern=pattern,
         conventions={metric: DEFINITIONS[metric] for metric in DEFINITIONS},
         rows=rows,
         machine=Machine("a processor", 2, "2.13.0", "cpu"),
@@ -196,7 +199,39 @@ def test_plots_are_svg_with_a_line_for_each_model() -> None:
     assert "30 steps, in 3 s" in plots[-1].caption
 
 
+def test_plots_of_a_recreation_are_by_frame_and_leave_out_what_was_not_scored() -> None:
+    made = results({"lstm": {"mse_frame": 20.0}}, "recreate", pattern="gap:3-8")
+    row = replace(made.rows[0], per_lead_time=[math.nan, 10.0, 30.0, math.nan])
+    (plot,) = lead_time_plots(replace(made, rows=[row]))
+    assert plot.path == "plots/recreate_gap_3-8_mse_frame.svg"
+    assert plot.alt == "Line chart of mse_frame by frame of the clip: lstm from 10.0 to 30.0."
+    assert plot.caption == "Recreation (gap:3-8): mse_frame by frame of the clip, lower is better."
+
+
 # Scores
+
+
+@pytest.mark.parametrize(
+    ("task", "pattern", "words"),
+    [
+        ("forecast", None, "Forecast: 10 frames given, the next 10 scored"),
+        ("recreate", "random:0.5", "Recreation: 10 frames, random:0.5 hidden, the hidden pixels scored"),
+        ("reconstruct", None, "Reconstruction: 10 frames given, the same 10 scored"),
+        ("reconstruct", "interleaved:4", "Reconstruction: 10 frames, each predicted from others (interleaved:4)"),
+    ],
+)
+def test_headings(task: str, pattern: str | None, words: str) -> None:
+    assert heading(results(SCORES, task, pattern=pattern)) == words
+
+
+def test_a_report_holds_several_patterns_of_a_task(tmp_path: Path) -> None:
+    several = [results(SCORES, "recreate", pattern=pattern) for pattern in ("random:0.5", "gap:5")]
+    write_report(tmp_path, title="Holes", summary=[], results=several, samples=[], curves=None)
+    written = set(files(tmp_path))
+    assert {"plots/recreate_random_0.5_ssim.svg", "plots/recreate_gap_5_ssim.svg"} <= written
+    assert (tmp_path / "report.md").read_text().count("### Recreation: 10 frames, gap:5 hidden") == 2
+    with pytest.raises(ConfigError, match="recreate gap:5 twice"):
+        write_report(tmp_path, title="", summary=[], results=several[1:] * 2, samples=[], curves=None)
 
 
 def test_every_metric_can_be_shown() -> None:

@@ -22,9 +22,8 @@ from frame_forecast.data.moving_mnist import MovingMnistConfig
 from frame_forecast.errors import ConfigError, FrameForecastError, OutputError, TaskError, WeightsError
 from frame_forecast.evaluation import Results
 from frame_forecast.training import run
-from frame_forecast.training.config import Budget
 from frame_forecast.training.module import TrainingModule
-from frame_forecast.training.run import RunSettings
+from frame_forecast.training.settings import RunSettings
 
 SETTINGS = [
     "hidden=4",
@@ -42,7 +41,8 @@ SETTINGS = [
 EVALUATION: dict[str, Any] = {
     "clips": 2,
     "context": 3,
-    "horizon": 2,
+    "horizon": None,
+    "pattern": None,
     "data": "moving_mnist",
     "split": "test",
     "published": False,
@@ -55,7 +55,7 @@ EVALUATION: dict[str, Any] = {
 
 def settings(steps: int = 3) -> RunSettings:
     return workflows.run_settings(
-        "conv_lstm_autoencoder", Budget(steps=steps), SETTINGS, data="moving_mnist", seed=3, start=None
+        "conv_lstm_autoencoder", SETTINGS, steps=steps, max_time=None, data=None, seed=3, start=None
     )
 
 
@@ -128,7 +128,7 @@ def test_a_folder_with_a_run_is_not_trained_over(finished: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
 
 
-@pytest.mark.parametrize(("task", "frames"), [("forecast", 2), ("reconstruct", 3)])
+@pytest.mark.parametrize(("task", "frames"), [("forecast", 10), ("reconstruct", 3)])
 def test_an_evaluation_is_written_and_reads_back(task: str, frames: int, finished: Path, tmp_path: Path) -> None:
     file = tmp_path / "new" / "results.json"
     results = workflows.evaluate(str(finished), task=task, json_file=file, **EVALUATION)
@@ -162,7 +162,7 @@ def finished_weights(finished: Path, tmp_path: Path) -> Path:
 
 def test_weights_are_scored_on_clips_like_those_they_were_trained_on(finished_weights: Path) -> None:
     edit_data(finished_weights, lambda data: data | {"digits": 3, "step": 0.25})
-    options = EVALUATION | {"published": True}
+    options = EVALUATION | {"published": True, "horizon": 2}
     results = workflows.evaluate(str(finished_weights), task="forecast", json_file=None, **options)
     assert results.data.name == "moving_mnist (size=32, digits=3, step=0.25), random test digits"
     source = sources.open_source(
@@ -202,6 +202,15 @@ def test_a_baseline_is_evaluated_by_its_name() -> None:
     assert results.weights_sha256 is None
 
 
+def test_a_recreation_is_of_the_pattern_and_of_20_frames() -> None:
+    results = workflows.evaluate(
+        "linear", json_file=None, **EVALUATION | {"task": "recreate", "pattern": "gap:3-8", "context": None, "seed": 5}
+    )
+    assert (results.pattern, results.context, results.horizon) == ("gap:3-8", 20, 0)
+    assert list(dict.fromkeys(row.model for row in results.rows)) == ["linear", "black", "copy_last", "nearest"]
+    assert "seed 5" in results.conventions["pattern"]
+
+
 def test_results_never_replace_a_folder(tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "file").write_text("kept")
@@ -215,7 +224,13 @@ def test_results_never_replace_a_folder(tmp_path: Path) -> None:
     [
         ("conv_lstm_autoencoder", {}, ConfigError),
         ("nowhere", {}, WeightsError),
-        ("copy_last", {"task": "recreate"}, TaskError),
+        ("copy_last", {"task": "dream"}, TaskError),
+        ("copy_last", {"task": "recreate"}, ConfigError),  # without a pattern
+        ("copy_last", {"task": "recreate", "pattern": "holes"}, ConfigError),
+        ("copy_last", {"task": "recreate", "pattern": "gap:2"}, ConfigError),  # of 3 frames
+        ("copy_last", {"task": "recreate", "pattern": "random:0.5", "horizon": 2}, ConfigError),
+        ("copy_last", {"pattern": "random:0.5"}, ConfigError),
+        ("copy_last", {"task": "reconstruct", "horizon": 2}, ConfigError),
         ("copy_last", {"data": "mnist"}, ConfigError),
         ("copy_last", {"split": "all"}, ConfigError),
         ("copy_last", {"clips": 0}, ConfigError),

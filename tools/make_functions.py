@@ -34,6 +34,7 @@ MODULES = (
     "models.summary",
     "metrics",
     "evaluation",
+    "results",
     "weights",
     "training.config",
     "training.run",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from frame_forecast.clip import Batch, Clip, ValueScale
-    from frame_forecast.errors import FrameForecastError
+    from frame_forecast.errors import FrameForecastError, FrameForecastWarning
     from frame_forecast.models import create
     from frame_forecast.predict import Forecaster, load
 
@@ -18,12 +18,22 @@ _HOMES = {
     "Clip": "clip",
     "ValueScale": "clip",
     "FrameForecastError": "errors",
+    "FrameForecastWarning": "errors",
     "create": "models",
     "Forecaster": "predict",
     "load": "predict",
 }
 
-__all__ = ["Batch", "Clip", "Forecaster", "FrameForecastError", "ValueScale", "create", "load"]
+__all__ = [
+    "Batch",
+    "Clip",
+    "Forecaster",
+    "FrameForecastError",
+    "FrameForecastWarning",
+    "ValueScale",
+    "create",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,8 +1,12 @@
 """``python -m frame_forecast`` and the ``frame-forecast`` command."""
 
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
-from frame_forecast.errors import FrameForecastError
+from frame_forecast.errors import FrameForecastError, FrameForecastWarning
 
 _OUT_OF_MEMORY = "out of memory: expected clips and a network that fit; lower batch_size, context, horizon or hidden"
 
@@ -12,7 +16,8 @@ def main() -> None:
     from frame_forecast.cli import app
 
     try:
-        app()
+        with _warnings_as_lines():
+            app()
     except FrameForecastError as error:
         print(f"frame-forecast: {error}", file=sys.stderr)
         sys.exit(2)
@@ -30,6 +35,22 @@ def main() -> None:
 def _out_of_memory(error: Exception) -> bool:
     """Whether memory ran out; torch's processors say so in RuntimeErrors of their own."""
     return isinstance(error, MemoryError) or any(words in str(error) for words in ("allocate memory", "out of memory"))
+
+
+@contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Inside, this package's warnings are a line each on stderr; others are shown as ever."""
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def show_line(message: Warning | str, *where: Any, **more: Any) -> None:
+            if isinstance(message, FrameForecastWarning):
+                print(f"frame-forecast: warning: {message}", file=sys.stderr)
+            else:
+                show(message, *where, **more)
+
+        warnings.showwarning = show_line
+        yield
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """The command line: parse, call, print. Each command imports what it needs when it runs."""
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -92,16 +91,17 @@ def models(
 
 @app.command()
 def train(
-    context: typer.Context,
-    preset: Annotated[str | None, typer.Argument(help="The model; see `frame-forecast models`.")] = None,
-    data: Annotated[str, typer.Option(help="Data set.")] = "moving_mnist",
+    preset: Annotated[
+        str | None, typer.Argument(help="The model (see `frame-forecast models`), or a recipe: a .toml file.")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="Data set; moving_mnist by default.")] = None,
     max_time: Annotated[str | None, typer.Option(metavar="HH:MM:SS", help="How long to train.")] = None,
     steps: Annotated[int | None, typer.Option(help="How many steps to train.")] = None,
     settings: Settings = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; a new one under runs/ by default.")] = None,
     start: Annotated[Path | None, typer.Option("--from", help="Weights to start from.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Run folder to go on with; takes --device only.")] = None,
-    seed: Seed = 0,
+    seed: Annotated[int | None, typer.Option(help="Of initial weights and generated clips; 0 by default.")] = None,
     device: Device = "auto",
 ) -> None:
     """Train a model; write checkpoints, logs and weights."""
@@ -111,28 +111,38 @@ def train(
 
     console = Console()
     if resume is not None:
-        if others := _given(context) - {"--resume", "--device"}:
+        others = {"a preset": preset, "--data": data, "--max-time": max_time, "--steps": steps, "--set": settings}
+        others |= {"--out": out, "--from": start, "--seed": seed}
+        if typed := [name for name, value in others.items() if value not in (None, [])]:
             raise ConfigError(
-                f"--resume with {', '.join(sorted(others))}",
+                f"--resume with {', '.join(typed)}",
                 "--resume RUN alone, or with --device",
-                "leave it out: the run's own settings are kept",
+                "leave the rest out: the run's own settings are kept",
             )
         workflows.resume(resume, device=device, console=console)
         return
     if preset is None:
         raise ConfigError("no model", "a preset or --resume RUN", "see `frame-forecast models`")
-    budget = workflows.budget(steps, None if max_time is None else _seconds(max_time))
-    chosen = workflows.run_settings(preset, budget, settings or [], data=data, seed=seed, start=start)
+    chosen = workflows.run_settings(
+        preset, settings or [], steps=steps, max_time=max_time, data=data, seed=seed, start=start
+    )
     workflows.train(chosen, out, device=device, console=console)
 
 
 @app.command()
 def evaluate(
     model: Annotated[str, typer.Argument(help="A run, a folder of weights, or a baseline's name.")],
-    task: Annotated[str, typer.Option(help="forecast or reconstruct.")] = "forecast",
+    task: Annotated[str, typer.Option(help="forecast, recreate or reconstruct.")] = "forecast",
     clips: Annotated[int, typer.Option(help="Test clips.")] = 1000,
-    context: Annotated[int, typer.Option(help="Frames given.")] = 10,
-    horizon: Annotated[int, typer.Option(help="Frames forecast.")] = 10,
+    context: Annotated[int | None, typer.Option(help="Frames given: 10, or 20 to recreate.")] = None,
+    horizon: Annotated[int | None, typer.Option(help="Frames to forecast: 10.")] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            help="What is missing, to recreate: random:0.5 (share of frames), gap:5 or gap:3-8 (frames in a row), "
+            "block:16 (square of pixels), stripes or stripes:4 (pixels wide), pixels:0.5 (share of pixels)."
+        ),
+    ] = None,
     data: Annotated[str, typer.Option(help="Data set.")] = "moving_mnist",
     split: Annotated[str, typer.Option(help="test; validation to choose between models; or train.")] = "test",
     generated: Annotated[bool, typer.Option("--generated", help="Not the published test file.")] = False,
@@ -154,6 +164,7 @@ def evaluate(
         clips=clips,
         context=context,
         horizon=horizon,
+        pattern=pattern,
         data=data,
         split=split,
         published=not generated,
@@ -163,7 +174,8 @@ def evaluate(
         json_file=json_file,
         console=console,
     )
-    console.print(f"{task}: {results.data.clips} {results.data.split} clips of {results.data.name}")
+    what = task if results.pattern is None else f"{task} {results.pattern}"
+    console.print(f"{what}: {results.data.clips} {results.data.split} clips of {results.data.name}")
     console.print(markdown_table(results), markup=False, soft_wrap=True)
     if json_file is not None:
         console.print(f"written to {json_file}")
@@ -217,19 +229,3 @@ def _serve(page: Path, port: int) -> None:
     with serve_folder(page.parent, page=page.name, port=port) as server:
         typer.echo(f"The report is at {server.url} (Ctrl-C ends).")
         server.serve_until_interrupted()
-
-
-def _given(context: typer.Context) -> set[str]:
-    """The options and arguments that were typed, also those that repeat a default."""
-    sources = {p.opts[0]: context.get_parameter_source(p.name) for p in context.command.params if p.name}
-    # By name, because Typer brings a click of its own or uses the one installed, as its version has it.
-    return {option for option, source in sources.items() if source is not None and source.name != "DEFAULT"}
-
-
-def _seconds(text: str) -> float:
-    """``HH:MM:SS`` in seconds."""
-    try:
-        hours, minutes, seconds = (int(part) for part in text.split(":"))
-        return timedelta(hours=hours, minutes=minutes, seconds=seconds).total_seconds()
-    except (ValueError, OverflowError):
-        raise ConfigError(f"--max-time {text!r}", "HH:MM:SS", "write for example 00:03:00") from None

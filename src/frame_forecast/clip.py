@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from torch import Tensor
 
 from frame_forecast.errors import DataError, ShapeError
 from frame_forecast.masks import future
+
+ScaleKind = Literal["linear", "logarithmic"]
 
 
 @dataclass(frozen=True)
@@ -21,24 +24,33 @@ class ValueScale:
         low: the value that becomes 0, in the source's units.
         high: the value that becomes 1.
         kind: ``linear``, or ``logarithmic`` for positive values of many magnitudes (rain).
+
+    Raises:
+        DataError: limits that are no finite numbers, in the wrong order or, if logarithmic, not
+            positive; or another kind.
     """
 
     low: float
     high: float
-    kind: Literal["linear", "logarithmic"] = "linear"
+    kind: ScaleKind = "linear"
 
     def __post_init__(self) -> None:
-        if not self.low < self.high or (self.kind == "logarithmic" and self.low <= 0):
+        if self.kind not in get_args(ScaleKind):
+            raise DataError(f"a scale of kind {self.kind!r}", " or ".join(get_args(ScaleKind)), "choose one of these")
+        try:
+            # The difference too: between the largest floats it is infinite.
+            usable = self.low < self.high and math.isfinite(self.high - self.low)
+        except TypeError:
+            usable = False
+        if not usable or (self.kind == "logarithmic" and self.low <= 0):
             raise DataError(
-                f"a {self.kind} scale from {self.low} to {self.high}",
-                "low below high, and both positive if logarithmic",
+                f"a {self.kind} scale from {self.low!r} to {self.high!r}",
+                "finite numbers, low below high, and both positive if logarithmic",
                 "give other limits",
             )
 
     @classmethod
-    def fit(
-        cls, values: np.ndarray, observed: np.ndarray, kind: Literal["linear", "logarithmic"] = "linear"
-    ) -> ValueScale:
+    def fit(cls, values: np.ndarray, observed: np.ndarray, kind: ScaleKind = "linear") -> ValueScale:
         """The range of the observed values.
 
         Args:
@@ -74,17 +86,20 @@ class ValueScale:
         return np.clip(unit, 0.0, 1.0).astype(np.float32)
 
     def from_unit(self, unit: np.ndarray, dtype: np.dtype) -> np.ndarray:
-        """[0, 1] back to units, in ``dtype``, rounded where that is an integer type."""
+        """[0, 1] back to units, in ``dtype``: rounded where that is an integer type, and clipped to what
+        it can hold."""
         unit = np.clip(unit.astype(np.float64), 0.0, 1.0)
         if self.kind == "logarithmic":
             values = self.low * np.exp(unit * np.log(self.high / self.low))
         else:
             values = self.low + unit * (self.high - self.low)
-        if np.issubdtype(dtype, np.integer):
-            limit = np.iinfo(dtype).max
-            # float(limit) of a 64-bit type is limit + 1, which overflows.
-            values = np.minimum(np.rint(values), np.nextafter(float(limit), 0) if float(limit) > limit else limit)
-        return values.astype(dtype)
+        if not np.issubdtype(dtype, np.integer):
+            limits = np.finfo(dtype)
+            return np.clip(values, limits.min, limits.max).astype(dtype)
+        limits = np.iinfo(dtype)
+        # float(limits.max) of a 64-bit type is 1 more than it can hold, and would wrap.
+        most = np.nextafter(float(limits.max), 0) if float(limits.max) > limits.max else limits.max
+        return np.clip(np.rint(values), limits.min, most).astype(dtype)
 
 
 @dataclass(frozen=True)
@@ -119,6 +134,8 @@ class Clip:
                 f"{(T, 1, H, W)}",
                 "give one value for each pixel of each frame",
             )
+        if self.observed.dtype != bool:
+            raise DataError(f"an observed mask of type {self.observed.dtype}", "bool", "compare it, for example > 0")
 
     @classmethod
     def from_array(
@@ -132,15 +149,23 @@ class Clip:
 
         Args:
             array: ``(T, H, W)`` or ``(T, C, H, W)``. Integers scale by their dtype's maximum;
-                floats are in [0, 1], and NaN means missing.
-            observed: bool, broadcastable to ``(T, 1, H, W)``; None = everything but NaN.
+                floats are in [0, 1], and NaN means missing, as does the mask of a masked array.
+            observed: bool, broadcastable to ``(T, 1, H, W)``, or with three axes like the array to
+                ``(T, H, W)``; None = everything but NaN.
             scale: needed for floats outside [0, 1].
             source: where the array came from, for messages.
 
         Raises:
             ShapeError: another number of axes, no frames, or a mask that does not fit.
-            DataError: not numbers, or floats outside [0, 1] without a scale.
+            DataError: no array, not numbers, floats outside [0, 1] without a scale, or a mask that
+                is not bool.
         """
+        if not isinstance(array, np.ndarray):
+            raise DataError(
+                f"{source} that is a {type(array).__name__}",
+                "a NumPy array",
+                "convert it with numpy.asarray and the dtype that says its range, for example numpy.uint8",
+            )
         values = array[:, None] if array.ndim == 3 else array
         if values.ndim != 4 or 0 in values.shape:
             raise ShapeError(
@@ -153,16 +178,14 @@ class Clip:
                 f"{source} of type {values.dtype}", "integers or floats", "convert it, for example to uint8"
             )
         T, _, H, W = values.shape
-        known = np.asarray(np.isfinite(values).all(axis=1, keepdims=True))
+        hidden = np.ma.getmaskarray(values).any(axis=1, keepdims=True) if np.ma.isMaskedArray(values) else False
+        values = np.asarray(values)
+        known = np.isfinite(values).all(axis=1, keepdims=True) & ~np.asarray(hidden)
         if observed is not None:
-            try:
-                known = known & np.broadcast_to(observed, (T, 1, H, W))
-            except ValueError:
-                raise ShapeError(
-                    f"an observed mask of shape {np.shape(observed)}",
-                    f"one that broadcasts to {(T, 1, H, W)}",
-                    "give one value a frame as (T, 1, 1, 1)",
-                ) from None
+            observed = np.asarray(observed)
+            if array.ndim == observed.ndim == 3:
+                observed = observed[:, None]
+            known &= broadcast_mask(observed, (T, 1, H, W))
         if scale is None:
             scale = ValueScale.of_dtype(values.dtype)
             inside = values[np.broadcast_to(known, values.shape)]
@@ -179,7 +202,7 @@ class Clip:
         unit = np.where(self.observed, self.scale.to_unit(np.nan_to_num(self.values)), np.float32(0))
         return Batch(
             frames=torch.from_numpy(unit)[None],
-            observed=torch.from_numpy(self.observed)[None],
+            observed=torch.from_numpy(self.observed.copy())[None],  # torch takes no negative strides
             held_out=torch.zeros((1, *self.observed.shape), dtype=torch.bool),
             valid=torch.ones((1, len(self.values)), dtype=torch.bool),
         )
@@ -189,6 +212,19 @@ class Clip:
         values = self.scale.from_unit(unit, self.values.dtype)
         known = np.ones((len(unit), 1, *unit.shape[2:]), dtype=bool)
         return replace(self, values=values, observed=known, times=None)
+
+    def filled(self, unit: np.ndarray) -> Clip:
+        """This clip with its missing pixels from ``unit``, ``(T, C, H, W)`` in [0, 1]; the observed ones are
+        copied from the source, bit for bit."""
+        values = self.scale.from_unit(unit, self.values.dtype)
+        np.copyto(values, self.values, where=self.observed)
+        return replace(self, values=values, observed=np.ones_like(self.observed))
+
+    def part(self, start: int, stop: int) -> Clip:
+        """The frames from ``start`` up to ``stop``, which is not one of them."""
+        kept = slice(start, stop)
+        times = None if self.times is None else self.times[kept]
+        return replace(self, values=self.values[kept], observed=self.observed[kept], times=times)
 
 
 @dataclass(frozen=True)
@@ -230,3 +266,22 @@ class Batch:
         """The same batch on another device."""
         moved = (x.to(device) for x in (self.frames, self.observed, self.held_out, self.valid))
         return Batch(*moved)
+
+
+def broadcast_mask(observed: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """An observed mask of the full shape, read-only.
+
+    Raises:
+        ShapeError: it does not broadcast.
+        DataError: it is not bool: numbers would be taken for what they may not mean.
+    """
+    if observed.dtype != bool:
+        raise DataError(f"an observed mask of type {observed.dtype}", "bool", "compare it, for example > 0")
+    try:
+        return np.broadcast_to(observed, shape)
+    except ValueError:
+        raise ShapeError(
+            f"an observed mask of shape {observed.shape}",
+            f"one that broadcasts to {shape}",
+            f"give one value a frame as {(*shape[:-3], 1, 1, 1)}",
+        ) from None

@@ -1,6 +1,7 @@
-"""Errors that a user can act on: what was given, what was expected, the next step.
+"""Errors that a user can act on (what was given, what was expected, the next step), and warnings.
 
-The command line prints them as one line and exits with code 2; nothing else does.
+The command line prints either as one line; after an error it exits with code 2, and nothing else
+does.
 """
 
 
@@ -43,3 +44,20 @@ class WeightsError(FrameForecastError):
 
 class OutputError(FrameForecastError):
     """Output that cannot be written."""
+
+
+class FrameForecastWarning(UserWarning):
+    """An answer that is given but may not be what was hoped for.
+
+    Args:
+        found: in the input, with its value.
+        meaning: of that for the answer.
+        next_step: what would give a better one.
+    """
+
+    def __init__(self, found: str, meaning: str, next_step: str) -> None:
+        super().__init__(found, meaning, next_step)
+        self.found, self.meaning, self.next_step = found, meaning, next_step
+
+    def __str__(self) -> str:
+        return f"{self.found}: {self.meaning}; {self.next_step}"

@@ -1,16 +1,10 @@
 """Models on a data set: scores for each model and metric, with what is needed to repeat them."""
 
 import contextlib
-import dataclasses
 import hashlib
-import math
-import os
-import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Self
 
 import numpy as np
 import torch
@@ -18,148 +12,85 @@ from torch import Tensor
 
 from frame_forecast.data.loaders import to_unit
 from frame_forecast.data.sources import ClipSource
-from frame_forecast.errors import ConfigError, DataError, ShapeError, TaskError
-from frame_forecast.masks import future
+from frame_forecast.errors import ConfigError, ShapeError, TaskError
+from frame_forecast.masks import PATTERNS, Pattern, future, interleaved
 from frame_forecast.metrics import DEFINITIONS, BinaryScores, FrameScores, binarise
-from frame_forecast.models import Model, create
-from frame_forecast.models.baselines import BASELINES
+from frame_forecast.models import TASKS, Model, create
+from frame_forecast.philox import stream_key
+from frame_forecast.results import EvaluatedClips, Results, Row, this_machine
 
-SCHEMA = 1
-_TASKS = ("forecast", "reconstruct")
+CLIPS_AT_ONCE = 50
+_BASELINES = ("black", "mean_frame", "copy_last")
+_BASELINES_OF_HOLES = ("black", "copy_last", "nearest", "linear")  # what is hidden has neighbours in time
 _PROTOCOL = {
+    "scored": "forecast: the frames after the context; recreate: the pixels that were hidden, and no others; "
+    "reconstruct: the whole context, seen by the model, or (pattern interleaved:N) each frame as predicted in "
+    "that pass of N which hides it: pass p hides the frames t with t % N = p. A frame with nothing scored does "
+    "not count; sums, means and decibels of a frame are of its scored pixels",
     "prediction_range": "models give values in [0, 1] by construction: clipped and unclipped are the same",
     "binarised": "the model reads frames binarised at 0.5 (strictly greater is 1) and is scored against "
     "binarised targets",
-    "per_lead_time": "forecast: for each step after the context; reconstruct: for each frame of the context",
+    "per_lead_time": "forecast: for each step after the context; recreate, reconstruct: for each frame of the context",
     "null": "not a number: a prediction was not finite, or nothing was there to score",
 }
 
 
 @dataclass(frozen=True)
-class EvaluatedClips:
-    """Which clips were scored.
+class _Pass:
+    """One call of a model, on whole clips.
 
     Args:
-        name, split: of the source.
-        clips: how many, from the first.
-        sha256: of the bytes of the frames used (context and horizon), clip after clip.
+        observed: bool ``(B, T, 1, H, W)`` or ``(B, T, 1, 1, 1)``: what the model may see.
+        scored: of the same shape: which pixels of its prediction are scored.
     """
 
-    name: str
-    split: str
-    clips: int
-    sha256: str
+    observed: Tensor
+    scored: Tensor
 
 
 @dataclass(frozen=True)
-class Machine:
-    """Where it ran."""
-
-    cpu: str
-    cores: int
-    torch: str
-    device: str
-
-
-@dataclass(frozen=True)
-class Row:
-    """One model, one metric.
+class _Plan:
+    """A task as passes; for the arguments see `evaluate`.
 
     Args:
-        overall: over all scored frames; NaN where undefined.
-        per_lead_time: for each scored frame of a clip.
+        turns: how many passes it takes to reconstruct.
     """
 
-    model: str
-    metric: str
-    overall: float
-    per_lead_time: list[float]
-
-
-@dataclass(frozen=True)
-class Results:
-    """What ``results.json`` holds.
-
-    Args:
-        model: the one under test; rows of other models stand beside it.
-        weights_sha256: of its weights' file; None for weights that are not from a file.
-        task: ``forecast`` or ``reconstruct``.
-        context, horizon: frames given and frames forecast (0 for ``reconstruct``).
-        pattern: of the holes; None without.
-        conventions: one sentence for each metric and for the protocol.
-        seconds: of wall time, all models together.
-    """
-
-    model: str
-    weights_sha256: str | None
     task: str
-    data: EvaluatedClips
     context: int
     horizon: int
-    pattern: str | None
-    conventions: dict[str, str]
-    rows: list[Row]
-    machine: Machine
-    seconds: float
+    pattern: Pattern | None
+    seed: int
+    turns: int
 
-    def row(self, model: str, metric: str) -> Row:
-        """One row.
+    @property
+    def missing(self) -> str | None:
+        """`Results.pattern`."""
+        if self.task == "reconstruct" and self.turns > 1:
+            return f"interleaved:{self.turns}"
+        return None if self.pattern is None else str(self.pattern)
 
-        Raises:
-            ConfigError: there is none, for example SSIM of frames smaller than its window.
-        """
-        for row in self.rows:
-            if (row.model, row.metric) == (model, metric):
-                return row
-        names = ", ".join(f"{row.model} {row.metric}" for row in self.rows)
-        raise ConfigError(f"a row for {model} {metric}", f"one of {names}", "check both names")
-
-    def to_json_dict(self) -> dict[str, Any]:
-        """For ``json.dump``; NaN, which JSON lacks, becomes null."""
-        rows = [
-            {
-                "model": row.model,
-                "metric": row.metric,
-                "overall": _nan_to_none(row.overall),
-                "per_lead_time": [_nan_to_none(value) for value in row.per_lead_time],
-            }
-            for row in self.rows
-        ]
-        return {"schema": SCHEMA} | dataclasses.asdict(self) | {"rows": rows}
-
-    @classmethod
-    def from_json_dict(cls, record: Mapping[str, Any]) -> Self:
-        """What `to_json_dict` gave.
-
-        Raises:
-            DataError: another schema, or keys that are missing or unknown.
-        """
-        fields = dict(record)
-        schema = fields.pop("schema", None)
-        if schema != SCHEMA:
-            raise DataError(f"results of schema {schema!r}", f"schema {SCHEMA}", "evaluate again with this version")
-        try:
-            fields["data"] = EvaluatedClips(**fields["data"])
-            fields["machine"] = Machine(**fields["machine"])
-            fields["rows"] = [
-                Row(
-                    row["model"],
-                    row["metric"],
-                    _none_to_nan(row["overall"]),
-                    [_none_to_nan(value) for value in row["per_lead_time"]],
-                )
-                for row in fields["rows"]
-            ]
-            return cls(**fields)
-        except (KeyError, TypeError) as error:
-            raise DataError(
-                f"results that do not fit the schema ({error})", f"schema {SCHEMA}", "evaluate again"
-            ) from error
+    def passes(self, index: np.ndarray, frames: Tensor) -> list[_Pass]:
+        """For the clips ``index``, whose frames are ``(B, T, C, H, W)``."""
+        B, T, _, H, W = frames.shape
+        if self.pattern is not None:
+            key = stream_key(self.seed, "evaluation", str(self.pattern))
+            masks = self.pattern.observed(index, T, H, W, key)[None]
+        elif self.task == "forecast":
+            masks = future(self.context, self.horizon).expand(1, B, T, 1, 1, 1)
+        elif self.turns > 1:
+            masks = interleaved(T, self.turns)[:, None].expand(-1, B, T, 1, 1, 1)
+        else:
+            everything = torch.ones((B, T, 1, 1, 1), dtype=torch.bool, device=frames.device)
+            return [_Pass(observed=everything, scored=everything)]
+        return [_Pass(observed, scored=~observed) for observed in masks.to(frames.device)]
 
 
-def with_baselines(name: str, model: Model) -> dict[str, Model]:
-    """The model under test first, then the baselines, for `evaluate`."""
-    return {name: model} | {baseline: create(baseline) for baseline in BASELINES if baseline != name}
+def with_baselines(name: str, model: Model, task: str) -> dict[str, Model]:
+    """The model under test first, then the baselines that belong beside it, for `evaluate`."""
+    holes = task == "recreate" or (task == "reconstruct" and model.passes > 1)
+    baselines = _BASELINES_OF_HOLES if holes else _BASELINES
+    return {name: model} | {baseline: create(baseline) for baseline in baselines if baseline != name}
 
 
 def evaluate(
@@ -170,7 +101,9 @@ def evaluate(
     context: int,
     horizon: int,
     clips: int,
-    batch_size: int = 50,
+    pattern: Pattern | None = None,
+    seed: int = 0,
+    batch_size: int = CLIPS_AT_ONCE,
     device: str | torch.device = "cpu",
     weights_sha256: str | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -178,18 +111,23 @@ def evaluate(
 ) -> Results:
     """Scores models on the first clips of a source, grey and binarised, in flat memory.
 
-    A model is given ``context`` frames of each clip and black, hidden frames for the rest of
-    its canvas: no model can see its target.
+    Every task is one or more passes: calls of a model with some pixels hidden from it, which
+    `Model.forward` blanks, so that no model can see its target. What the passes predict of the
+    scored pixels is put together and scored once.
 
     Args:
         models: by the name of their rows; the first is the one under test. They are moved to
             ``device`` and are in evaluation mode while this runs.
         source: where clips come from, 0..255.
-        task: ``forecast`` scores the ``horizon`` frames after the context; ``reconstruct``
-            scores the context itself.
-        context: frames given, 1 or more.
-        horizon: frames forecast, 1 or more; 0 for ``reconstruct``.
+        task: ``forecast`` scores the ``horizon`` frames after the context; ``recreate`` what
+            ``pattern`` hides of the context; ``reconstruct`` the context itself, all models in as
+            many passes as the first one takes (`Model.passes`).
+        context: frames given, 1 or more; 2 or more to predict each from others.
+        horizon: frames forecast, 1 or more; 0 for the other tasks.
         clips: how many.
+        pattern: of what is missing to ``recreate``; None for the other tasks.
+        seed: where in a clip the pattern lies follows from it, the pattern and the clip's number,
+            and so is the same for every model, batch size and run.
         batch_size: clips at a time; the scores do not depend on it.
         device: where models run.
         weights_sha256: of the file that the first model's weights are from.
@@ -198,30 +136,35 @@ def evaluate(
 
     Raises:
         TaskError: an unknown task, or one that a model cannot do.
-        ConfigError: a number out of range, or more clips than the source has.
+        ConfigError: a number out of range, more clips than the source has, or no pattern where one
+            is needed, or one that does not fit the clips.
         ShapeError: clips shorter than context and horizon, or frames that a model does not take.
     """
-    _check(models, source, task, context, horizon, clips, batch_size)
+    _check(models, source, task, context, horizon, clips, batch_size, pattern)
     began = time.perf_counter()
+    model_under_test = next(iter(models))
+    plan = _Plan(task, context, horizon, pattern, seed, turns=models[model_under_test].passes)
     scores = {name: (FrameScores(openstl), BinaryScores()) for name in models}
     length = context + horizon
-    scored = slice(context, length) if task == "forecast" else slice(0, context)
+    steps = slice(context, length) if task == "forecast" else slice(0, length)
     digest = hashlib.sha256()
     with _evaluation_mode(models.values()), torch.inference_mode():
         for model in models.values():
             model.to(device)
         for start in range(0, clips, batch_size):
-            pixels = source.clips(np.arange(start, min(start + batch_size, clips)))
+            index = np.arange(start, min(start + batch_size, clips))
+            pixels = source.clips(index)
             if pixels.shape[1] < length:
                 raise ShapeError(f"clips of {pixels.shape[1]} frames", f"{length} or more", "lower context or horizon")
             pixels = pixels[:, :length]
             digest.update(pixels.cpu().numpy().tobytes())
             frames = to_unit(pixels.to(device))
-            given, target = frames[:, :context], frames[:, scored]
+            passes = plan.passes(index, frames)
+            scored = torch.stack([look.scored for look in passes]).any(dim=0)[:, steps]
             for name, model in models.items():
                 grey, binary = scores[name]
-                grey.update(_predict(model, given, horizon)[:, scored], target)
-                binary.update(_predict(model, binarise(given), horizon)[:, scored], target)
+                grey.update(_predict(model, frames, passes)[:, steps], frames[:, steps], scored)
+                binary.update(_predict(model, binarise(frames), passes)[:, steps], frames[:, steps], scored)
             if progress is not None:
                 progress(start + len(pixels), clips)
     rows = [
@@ -230,17 +173,20 @@ def evaluate(
         for meter in meters
         for metric, score in meter.compute().items()
     ]
+    conventions = {row.metric: DEFINITIONS[row.metric] for row in rows} | _PROTOCOL
+    if pattern is not None:
+        conventions["pattern"] = f"where pixels are missing follows from seed {seed}, the pattern and the clip's number"
     return Results(
-        model=next(iter(models)),
+        model=model_under_test,
         weights_sha256=weights_sha256,
         task=task,
         data=EvaluatedClips(source.name, source.split, clips, digest.hexdigest()),
         context=context,
         horizon=horizon,
-        pattern=None,
-        conventions={row.metric: DEFINITIONS[row.metric] for row in rows} | _PROTOCOL,
+        pattern=plan.missing,
+        conventions=conventions,
         rows=rows,
-        machine=Machine(_cpu_name(), os.cpu_count() or 1, torch.__version__, _device_name(device)),
+        machine=this_machine(device),
         seconds=time.perf_counter() - began,
     )
 
@@ -253,9 +199,12 @@ def _check(
     horizon: int,
     clips: int,
     batch_size: int,
+    pattern: Pattern | None,
 ) -> None:
-    if task not in _TASKS:
-        raise TaskError(f"task {task!r}", " or ".join(_TASKS), "evaluate one of these")
+    if not models:
+        raise ConfigError("models=0", "1 or more", "give a model")
+    if task not in TASKS:
+        raise TaskError(f"task {task!r}", " or ".join(TASKS), "evaluate one of these")
     for name, model in models.items():
         if task not in model.tasks:
             raise TaskError(
@@ -263,18 +212,21 @@ def _check(
                 f"one of {', '.join(sorted(model.tasks))}",
                 "choose another task or model",
             )
-    least_horizon = 1 if task == "forecast" else 0
+    from_others = task == "reconstruct" and next(iter(models.values())).passes > 1
     for name, value, least in (
-        ("models", len(models), 1),
-        ("context", context, 1),
-        ("horizon", horizon, least_horizon),
+        ("context", context, 2 if from_others else 1),
+        ("horizon", horizon, 1 if task == "forecast" else 0),
         ("clips", clips, 1),
         ("batch_size", batch_size, 1),
     ):
         if value < least:
             raise ConfigError(f"{name}={value}", f"{least} or more", f"give a larger number of {name}")
-    if task == "reconstruct" and horizon > 0:
-        raise ConfigError(f"horizon={horizon} to reconstruct", "0", "leave the horizon to forecasts")
+    if task != "forecast" and horizon > 0:
+        raise ConfigError(f"horizon={horizon} to {task}", "0", "leave the horizon to forecasts")
+    if task == "recreate" and pattern is None:
+        raise ConfigError("no pattern to recreate", PATTERNS, "say what is missing, for example --pattern random:0.5")
+    if task != "recreate" and pattern is not None:
+        raise ConfigError(f"pattern {pattern} to {task}", "none", "leave the pattern to --task recreate")
     if clips > len(source):
         raise ConfigError(
             f"clips={clips}",
@@ -296,29 +248,9 @@ def _evaluation_mode(models: Iterable[Model]) -> Iterator[None]:
             module.training = was_training
 
 
-def _predict(model: Model, given: Tensor, horizon: int) -> Tensor:
-    """Every frame ``(B, context + horizon, C, H, W)`` from the given ``(B, context, C, H, W)``."""
-    B, context, C, H, W = given.shape
-    canvas = torch.cat([given, given.new_zeros((B, horizon, C, H, W))], dim=1)
-    observed = future(context, horizon).to(given.device).expand(B, -1, -1, -1, -1)
-    return model(canvas, observed)
-
-
-def _nan_to_none(value: float) -> float | None:
-    return None if math.isnan(value) else value
-
-
-def _none_to_nan(value: float | None) -> float:
-    return math.nan if value is None else value
-
-
-def _cpu_name() -> str:
-    info = Path("/proc/cpuinfo")  # on Linux platform.processor() is mostly empty
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def _device_name(device: str | torch.device) -> str:
-    kind = torch.device(device)
-    return f"{kind} ({torch.cuda.get_device_name(kind)})" if kind.type == "cuda" else str(kind)
+def _predict(model: Model, frames: Tensor, passes: list[_Pass]) -> Tensor:
+    """What each pass predicts of its scored pixels: ``(B, T, C, H, W)``, 0 where none is scored."""
+    prediction = torch.zeros_like(frames)
+    for look in passes:
+        prediction = torch.where(look.scored, model(frames, look.observed), prediction)
+    return prediction

@@ -26,7 +26,8 @@ DEFINITIONS = {
     "mse_frame": "squared error summed over a frame's pixels, mean over clips and frames",
     "mae_frame": "absolute error summed over a frame's pixels, mean over clips and frames",
     "ssim": "structural similarity of each frame, mean over clips and frames: 11x11 Gaussian window, "
-    "sigma 1.5, data range 1, borders reflected; left out for frames smaller than the window",
+    "sigma 1.5, data range 1, borders reflected; of a frame that is scored in part, its mean over the scored "
+    "pixels, where windows see the truth around them; left out for frames smaller than the window",
     "psnr": "10 log10(1 / mse) of each frame in dB, capped at 100, mean over clips and frames",
     "ssim_openstl": "structural similarity as published tables have it (scikit-image's defaults: 7x7 uniform "
     "window, sample covariance, borders cropped) with data range 2: not comparable to ssim; left out for "
@@ -77,8 +78,10 @@ class StreamingScores(abc.ABC):
         Args:
             prediction: ``(B, K, C, H, W)`` in [0, 1], K steps.
             target: the truth, of the same shape.
-            scored: bool ``(B, K, 1, H, W)``, or ``(B, K, 1, 1, 1)`` for whole frames; the rest
-                may hold anything and counts nowhere. None = everything.
+            scored: bool ``(B, K, 1, H, W)``, or ``(B, K, 1, 1, 1)`` for whole frames. The rest of
+                the prediction may hold anything; the rest of the target, black where it is not
+                finite, is what a window of SSIM sees around scored pixels, and counts nowhere
+                else. Frames without a scored pixel do not count. None = everything.
 
         Raises:
             ShapeError: shapes disagree with each other or with an earlier batch.
@@ -100,9 +103,9 @@ class StreamingScores(abc.ABC):
             )
         scored = scored.cpu().expand(B, K, 1, H, W)
         zero, nan = torch.zeros(()), torch.tensor(torch.nan)
-        # where, not a product: the truth of a pixel that is not scored may be NaN.
-        prediction = torch.where(scored, prediction.to("cpu", torch.float32), zero)
-        target = torch.where(scored, target.to("cpu", torch.float32), zero)
+        target = target.to("cpu", torch.float32)
+        target = torch.where(scored | target.isfinite(), target, zero)
+        prediction = torch.where(scored, prediction.to("cpu", torch.float32), target)
         prediction = torch.where(prediction.isfinite(), prediction, nan)  # thresholds would hide inf
         terms = self._terms(prediction, target, scored)
         sums = {name: torch.stack([n.sum(dim=0), d.sum(dim=0)]) for name, (n, d) in terms.items()}
@@ -150,8 +153,9 @@ class StreamingScores(abc.ABC):
         """Numerator and denominator ``(B, K)`` of each metric.
 
         Args:
-            prediction: float32 ``(B, K, C, H, W)`` on the CPU, 0 where not scored, never infinite.
-            target: likewise.
+            prediction: float32 ``(B, K, C, H, W)`` on the CPU, never infinite, the target where not
+                scored.
+            target: likewise float32, finite where not scored.
             scored: bool ``(B, K, 1, H, W)``.
         """
 
@@ -159,7 +163,8 @@ class StreamingScores(abc.ABC):
 class FrameScores(StreamingScores):
     """``mse``, ``mse_frame``, ``mae_frame``, ``ssim`` and ``psnr``; see `DEFINITIONS`.
 
-    Pixels that are not scored are black in both frames where a window of SSIM reaches them.
+    ``mse`` is a mean over scored pixels, ``mse_frame`` a mean over frames of sums over a frame's
+    scored pixels, ``psnr`` a mean over frames of the decibels of a frame's scored pixels.
 
     Args:
         openstl: also ``ssim_openstl``.
@@ -193,6 +198,8 @@ class BinaryScores(StreamingScores):
 
     def _terms(self, prediction: Tensor, target: Tensor, scored: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         values = _values(scored, channels=prediction.shape[2])
+        zero = torch.zeros(())
+        prediction, target = torch.where(scored, prediction, zero), torch.where(scored, target, zero)
         truth, guess = binarise(target), binarise(prediction)
         wrong = _frame_sum((guess - truth).abs())
         both, lit = _frame_sum(guess * truth), _frame_sum(guess + truth)
@@ -201,7 +208,7 @@ class BinaryScores(StreamingScores):
         surprise = -likelihood.clamp(_PROBABILITY_MARGIN, 1 - _PROBABILITY_MARGIN).log()
         return {
             "bin_accuracy": (values - wrong, values),
-            "bin_cross_entropy": (_frame_sum(torch.where(scored, surprise, torch.zeros(()))), values),
+            "bin_cross_entropy": (_frame_sum(torch.where(scored, surprise, zero)), values),
             "bin_mse": (_frame_sum((prediction - truth).square()), values),
             "bin_f1": (2 * both, lit),
             "bin_iou": (both, lit - both),

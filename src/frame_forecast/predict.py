@@ -1,25 +1,28 @@
 """`Forecaster`: weights and arrays in, arrays out."""
 
-from collections.abc import Callable
+import operator
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from frame_forecast import weights
+from frame_forecast.arrays import Frames, like, to_clips
 from frame_forecast.clip import Clip, ValueScale
 from frame_forecast.devices import choose_device
-from frame_forecast.errors import ShapeError, TaskError
-from frame_forecast.masks import future
+from frame_forecast.errors import FrameForecastWarning, ShapeError, TaskError
 from frame_forecast.models import Model
+from frame_forecast.windows import Window, cut, frames_seen, interleave, one_value
 
-Frames = TypeVar("Frames", np.ndarray, Tensor, Clip)
 Progress = Callable[[int, int], None]
-"""Called with clips done and clips in all."""
+"""Called with canvases done and canvases in all; a clip of no more than the trained length is one."""
+Cancel = Callable[[], bool]
 
 _CLIPS_AT_ONCE = 16
+_PIXELS_AT_ONCE = _CLIPS_AT_ONCE * 20 * 64 * 64  # larger frames go through the model in smaller groups
 
 
 class Cancelled(Exception):
@@ -47,7 +50,12 @@ class Forecaster:
 
     Arrays and tensors are ``(T, H, W)``, ``(T, C, H, W)`` or ``(B, T, C, H, W)``; integers scale
     by their dtype's maximum and come back as that dtype, floats must be in [0, 1] unless
-    ``scale`` says otherwise, and NaN means missing.
+    ``scale`` says otherwise, and NaN means missing, as does the mask of a masked array.
+
+    Clips and horizons may be longer than those of the contract. A model that recreates works in
+    windows of the trained length, a forecast rolls on from its own frames; other models take the
+    whole clip at once. Where the answer may suffer, for length or because too little is observed,
+    there is a `FrameForecastWarning`.
 
     Args:
         model: the network.
@@ -69,30 +77,86 @@ class Forecaster:
         *,
         scale: ValueScale | None = None,
         progress: Progress | None = None,
-        cancel: Callable[[], bool] | None = None,
+        cancel: Cancel | None = None,
     ) -> Frames:
         """The ``horizon`` frames after the clip.
 
         Args:
-            x: the frames so far, two at least.
-            horizon: how many frames to forecast, 1 or more.
+            x: the frames so far: two at least, or one if the model recreates. Such a model sees
+                the last of them, as many as its trained length leaves beside the horizon.
+            horizon: how many frames to forecast, 1 or more. Beyond the trained horizon, a model
+                that recreates takes what it forecast as given and goes on from there.
             scale: of floats outside [0, 1].
-            progress: called as clips are done.
-            cancel: asked between clips.
+            progress: called as canvases are done.
+            cancel: asked between canvases.
 
         Returns:
             Like ``x``, with ``horizon`` frames.
 
         Raises:
             TaskError: the model does not forecast, or pixels are missing and it cannot fill them.
-            ShapeError: fewer than two frames, horizon below 1, or frames the model does not take.
-            DataError: values that are no pixels.
+            ShapeError: too few frames, a horizon that is no whole number above 0, or frames the
+                model does not take.
+            DataError: no array, tensor or clip, or values that are no pixels.
             Cancelled: ``cancel`` said so.
         """
-        self._check_task("forecast")
-        if horizon < 1:
-            raise ShapeError(f"horizon={horizon}", "at least 1 frame", "ask for 1 or more")
-        return self._run(x, horizon, scale, progress, cancel)
+        horizon = _whole(horizon)
+        clips = self._clips("forecast", x, None, scale)
+        given = len(clips[0].values)
+        if given < 2 and not self._recreates:
+            raise ShapeError(
+                f"{clips[0].source} of {given} frame", "at least 2 frames, to see motion", "give more frames"
+            )
+        rounds = self._rounds(horizon)
+        call = _Call(self.name, progress, cancel, total=len(clips) * len(rounds))
+        self._check_lengths(given, horizon)
+        at_once = _at_once(clips[0], self._context(given, rounds[0]) + rounds[0])
+        predicted: list[Clip] = []
+        for start in range(0, len(clips), at_once):
+            group = clips[start : start + at_once]
+            unit = self._roll(group, rounds, call)
+            predicted += [clip.with_frames(frames) for clip, frames in zip(group, unit, strict=True)]
+        call.warn()
+        return like(x, predicted)
+
+    def recreate(
+        self,
+        x: Frames,
+        observed: np.ndarray | Tensor | None = None,
+        *,
+        scale: ValueScale | None = None,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> Frames:
+        """The clip with its missing pixels filled; every observed pixel is bit for bit what came in.
+
+        Args:
+            x: the frames, with NaN or anything else where pixels are missing.
+            observed: bool, False = missing; broadcasts to ``(T, 1, H, W)`` or ``(B, T, 1, H, W)``,
+                for arrays ``(T, H, W)`` also to their shape. None = everything but NaN.
+            scale: of floats outside [0, 1].
+            progress: called as canvases are done; not at all where nothing is missing.
+            cancel: asked between canvases.
+
+        Returns:
+            Like ``x``, complete.
+
+        Raises:
+            TaskError: the model does not recreate.
+            ShapeError: frames the model does not take, or a mask that does not fit.
+            DataError: no array, tensor or clip, values that are no pixels, or a mask not of bool.
+            Cancelled: ``cancel`` said so.
+        """
+        clips = self._clips("recreate", x, observed, scale)
+        # A window whose own frames are complete has nothing to give.
+        windows = [
+            [window for window in self._cut(clip) if not clip.observed[window.kept[0] : window.kept[-1] + 1].all()]
+            for clip in clips
+        ]
+        call = _Call(self.name, progress, cancel, total=sum(map(len, windows)))
+        recreated = [clip.filled(unit) for clip, unit in self._predict(clips, windows, call)]
+        call.warn()
+        return like(x, recreated)
 
     def reconstruct(
         self,
@@ -100,84 +164,212 @@ class Forecaster:
         *,
         scale: ValueScale | None = None,
         progress: Progress | None = None,
-        cancel: Callable[[], bool] | None = None,
+        cancel: Cancel | None = None,
     ) -> Frames:
-        """The clip as the model understands it: what passes through its state.
+        """The clip as the model understands it.
 
-        Arguments, result and errors are those of `forecast`, with as many frames as ``x``.
+        An autoencoder gives what passes through its state; a model of several `Model.passes`
+        predicts each frame from others, so that the difference to the clip shows noise and
+        anomalies. A model that recreates takes clips with missing pixels too.
+
+        Arguments, result and errors are those of `forecast`, with as many frames as ``x``; one
+        frame is enough.
         """
-        self._check_task("reconstruct")
-        return self._run(x, 0, scale, progress, cancel)
+        clips = self._clips("reconstruct", x, None, scale)
+        windows = [
+            [one for window in self._cut(clip) for one in interleave(window, self.model.passes)] for clip in clips
+        ]
+        call = _Call(self.name, progress, cancel, total=sum(map(len, windows)))
+        self._check_lengths(len(clips[0].values), 0)
+        reconstructed = [clip.with_frames(unit) for clip, unit in self._predict(clips, windows, call)]
+        call.warn()
+        return like(x, reconstructed)
 
-    def _check_task(self, task: str) -> None:
+    @property
+    def _recreates(self) -> bool:
+        return "recreate" in self.model.tasks
+
+    @property
+    def _longest(self) -> int:
+        """Frames of the canvas the model was trained on."""
+        return self.contract.context + self.contract.horizon
+
+    def _check_lengths(self, given: int, horizon: int) -> None:
+        """Warns, at the line that called, of lengths that cost accuracy."""
+        trained = self.contract
+        if self._recreates and horizon > trained.horizon:
+            found = f"a horizon of {horizon} frames for {self.name}, trained on {trained.horizon}"
+            meaning = "the frames beyond are forecast from forecast frames, so that errors add up"
+        elif not self._recreates and (given > trained.context or horizon > trained.horizon):
+            found = f"{given} frames given and {horizon} to forecast" if horizon else f"{given} frames to reconstruct"
+            found += f" for {self.name}, trained on {trained.context} and {trained.horizon}"
+            meaning = "how good its answer is at other lengths was never measured"
+        else:
+            return
+        warnings.warn(FrameForecastWarning(found, meaning, "trust it less, or train at these lengths"), stacklevel=3)
+
+    def _clips(
+        self, task: str, x: Frames, observed: np.ndarray | Tensor | None, scale: ValueScale | None
+    ) -> list[Clip]:
+        """One clip an item of the batch, or the only one; all of one length, and such as the model takes."""
         if task not in self.model.tasks:
             raise TaskError(
                 f"task {task!r} with {self.name}",
                 " or ".join(sorted(self.model.tasks)),
-                "train a model whose form has it",
+                "use a model that has it: see `frame-forecast models`",
             )
-
-    def _run(
-        self,
-        x: Frames,
-        horizon: int,
-        scale: ValueScale | None,
-        progress: Progress | None,
-        cancel: Callable[[], bool] | None,
-    ) -> Frames:
-        clips = _clips(x, scale)
-        least = 2 if horizon else 1
+        clips = to_clips(x, observed, scale)
         for clip in clips:
-            if len(clip.values) < least:
-                raise ShapeError(
-                    f"{clip.source} of {len(clip.values)} frame",
-                    f"at least {least} frames, to see motion",
-                    "give more frames",
-                )
-            if not clip.observed.all():
+            if not self._recreates and not clip.observed.all():
                 raise TaskError(
                     f"{clip.source} with missing pixels, to {self.name}",
                     "complete frames: this model cannot fill holes",
                     "fill them first, or use a model that recreates",
                 )
             self.model.check_frames(*clip.values.shape[1:])
-        predicted: list[Clip] = []
-        for start in range(0, len(clips), _CLIPS_AT_ONCE):
-            if cancel is not None and cancel():
-                raise Cancelled
-            chosen = clips[start : start + _CLIPS_AT_ONCE]
-            unit = self._predict(torch.cat([clip.to_batch().frames for clip in chosen]), horizon)
-            predicted += [clip.with_frames(frames) for clip, frames in zip(chosen, unit, strict=True)]
-            if progress is not None:
-                progress(len(predicted), len(clips))
-        return _like(x, predicted)
+        return clips
+
+    def _cut(self, clip: Clip) -> list[Window]:
+        return cut(len(clip.values), self._longest if self._recreates else len(clip.values))
+
+    def _rounds(self, horizon: int) -> list[int]:
+        """Frames to forecast one after the other, each time from what is there by then."""
+        step = max(1, self.contract.horizon) if self._recreates else horizon
+        whole, rest = divmod(horizon, step)
+        return [step] * whole + [rest] * (rest > 0)
+
+    def _context(self, given: int, step: int) -> int:
+        """How many of the given frames the model sees when it forecasts ``step`` more."""
+        return min(given, max(self._longest - step, self.contract.context)) if self._recreates else given
+
+    def _roll(self, clips: list[Clip], rounds: list[int], call: "_Call") -> np.ndarray:
+        """The frames after the clips, ``(B, horizon, C, H, W)`` in [0, 1]."""
+        given = len(clips[0].values)
+        kept = self._context(given, rounds[0])
+        frames, observed = _stack([clip.part(given - kept, given) for clip in clips])
+        call.look_at(frames, observed, [clip.source for clip in clips])
+        for step in rounds:
+            kept = self._context(frames.shape[1], step)
+            canvas = _append(frames[:, -kept:], step), _append(observed[:, -kept:], step)
+            frames = torch.cat([frames, self._run(*canvas, call)[:, kept:]], dim=1)
+            observed = _append(observed, step, True)
+        return frames[:, -sum(rounds) :].numpy()
+
+    def _predict(
+        self, clips: list[Clip], windows: list[list[Window]], call: "_Call"
+    ) -> Iterator[tuple[Clip, np.ndarray]]:
+        """Each clip with the predictions of its windows, ``(T, C, H, W)`` in [0, 1]; 0 where none is kept."""
+        at_once = _at_once(clips[0], len(self._cut(clips[0])[0].frames))
+        for first in range(0, len(clips), at_once):
+            group = clips[first : first + at_once]
+            made = [np.zeros(clip.values.shape, np.float32) for clip in group]
+            jobs = [(i, window) for i in range(len(group)) for window in windows[first + i]]
+            for start in range(0, len(jobs), at_once):
+                chosen = jobs[start : start + at_once]
+                frames, observed = _stack([group[i].part(w.frames.start, w.frames.stop) for i, w in chosen])
+                for row, (_, window) in enumerate(chosen):
+                    observed[row, [t - window.frames.start for t in window.hidden]] = False
+                call.look_at(frames, observed, [group[i].source for i, _ in chosen])
+                for prediction, (i, window) in zip(self._run(frames, observed, call).numpy(), chosen, strict=True):
+                    made[i][window.kept] = prediction[[t - window.frames.start for t in window.kept]]
+            yield from zip(group, made, strict=True)
 
     @torch.inference_mode()
-    def _predict(self, frames: Tensor, horizon: int) -> np.ndarray:
-        """``(B, T, C, H, W)`` to the forecast frames, or without a horizon to the same frames."""
-        B, T, C, H, W = frames.shape
-        canvas = torch.cat([frames, frames.new_zeros((B, horizon, C, H, W))], dim=1).to(self.device)
-        observed = future(T, horizon).to(self.device).expand(B, -1, 1, 1, 1)
-        prediction = self.model(canvas, observed)
-        return prediction[:, T if horizon else 0 :].float().cpu().numpy()
+    def _run(self, frames: Tensor, observed: Tensor, call: "_Call") -> Tensor:
+        """The model on ``(B, T, C, H, W)`` and ``(B, T, 1, H, W)``; float32 on the CPU."""
+        call.ask()
+        prediction = self.model(frames.to(self.device), observed.to(self.device)).float().cpu()
+        call.tell(len(frames))
+        return prediction
 
 
-def _clips(x: np.ndarray | Tensor | Clip, scale: ValueScale | None) -> list[Clip]:
-    """One clip an item of the batch, or the only one."""
-    if isinstance(x, Clip):
-        return [x]
-    array = x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
-    if array.ndim == 5 and len(array):
-        return [Clip.from_array(item, scale=scale, source=f"clip {i}") for i, item in enumerate(array)]
-    return [Clip.from_array(array, scale=scale)]
+class _Call:
+    """The hooks of one call, and what its canvases lack.
+
+    Args:
+        name: of the model.
+        progress, cancel: as for `Forecaster`.
+        total: canvases there will be.
+    """
+
+    def __init__(self, name: str, progress: Progress | None, cancel: Cancel | None, total: int) -> None:
+        self._name = name
+        self._progress, self._cancel = progress, cancel
+        self._done, self._total = 0, total
+        self._empty: dict[str, None] = {}  # sources, in order and each once
+        self._single: dict[str, None] = {}
+        self._constant: dict[str, None] = {}
+
+    def ask(self) -> None:
+        """Raises `Cancelled` if the hook says so."""
+        if self._cancel is not None and self._cancel():
+            raise Cancelled
+
+    def tell(self, canvases: int) -> None:
+        """So many more are done."""
+        self._done += canvases
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+    def look_at(self, frames: Tensor, observed: Tensor, sources: list[str]) -> None:
+        """Notes which canvases ``(B, T, C, H, W)`` show too little, by the clips they are of."""
+        seen = frames_seen(observed)
+        found = (self._empty, seen == 0), (self._single, seen == 1), (self._constant, one_value(frames, observed))
+        for noted, rows in found:
+            noted.update(dict.fromkeys(source for source, row in zip(sources, rows.tolist(), strict=True) if row))
+
+    def warn(self) -> None:
+        """Warns once of each thing that was noted, at the line that called the `Forecaster`."""
+        for noted, what, meaning, next_step in (
+            (
+                self._empty,
+                "nothing observed",
+                f"the answer there is what {self._name} gives for an empty canvas",
+                "give some observed frames, or expect no more than a typical clip",
+            ),
+            (
+                self._single,
+                "one observed frame",
+                "how things move is unknown, so the answer shows them where they may be",
+                "give two frames or more",
+            ),
+            (
+                self._constant,
+                "observed pixels of one value alone",
+                "there is nothing to follow, so the answer means little",
+                "check the frames and their scale",
+            ),
+        ):
+            if noted:
+                first, *others = noted
+                where = f"a canvas of {first}" + (f" and of {len(others)} more" if others else "")
+                warnings.warn(FrameForecastWarning(f"{what} in {where}", meaning, next_step), stacklevel=3)
 
 
-def _like(x: Frames, clips: list[Clip]) -> Frames:
-    """Clips as the kind of thing ``x`` is."""
-    if isinstance(x, Clip):
-        return cast(Frames, clips[0])
-    if x.ndim == 5:
-        values = np.stack([clip.values for clip in clips])
-    else:
-        values = clips[0].values[:, 0] if x.ndim == 3 else clips[0].values
-    return cast(Frames, torch.from_numpy(values).to(x.device) if isinstance(x, Tensor) else values)
+def _whole(horizon: int) -> int:
+    """A horizon that was checked; NumPy's and torch's whole numbers are taken too."""
+    try:
+        whole = operator.index(horizon)
+    except TypeError:
+        whole = 0
+    if whole < 1:
+        raise ShapeError(f"horizon={horizon!r}", "a whole number of frames, at least 1", "ask for 1 or more")
+    return whole
+
+
+def _at_once(clip: Clip, frames: int) -> int:
+    """How many canvases of so many frames go through a model together."""
+    pixels = frames * clip.values[0].size
+    return max(1, min(_CLIPS_AT_ONCE, _PIXELS_AT_ONCE // pixels))
+
+
+def _stack(clips: list[Clip]) -> tuple[Tensor, Tensor]:
+    """Frames ``(B, T, C, H, W)`` in [0, 1] and observed ``(B, T, 1, H, W)`` of clips of one shape."""
+    batches = [clip.to_batch() for clip in clips]
+    return torch.cat([batch.frames for batch in batches]), torch.cat([batch.observed for batch in batches])
+
+
+def _append(canvas: Tensor, frames: int, value: bool = False) -> Tensor:
+    """``(B, T, ...)`` with frames of zeros, or of ones, at the end."""
+    more = canvas.new_full((canvas.shape[0], frames, *canvas.shape[2:]), value)
+    return torch.cat([canvas, more], dim=1)

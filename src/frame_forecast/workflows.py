@@ -28,14 +28,14 @@ from frame_forecast.devices import BYTES_A_PIXEL, check_memory
 from frame_forecast.errors import ConfigError, OutputError
 from frame_forecast.evaluation import Results
 from frame_forecast.files import check_writable, replacing
+from frame_forecast.masks import parse_pattern
 from frame_forecast.models import create, find, override, presets
 from frame_forecast.models.registry import parse_settings
-from frame_forecast.training import run
+from frame_forecast.training import recipe, run
 from frame_forecast.training.checkpoints import nothing_kept
 from frame_forecast.training.config import Budget, TrainConfig
-from frame_forecast.training.run import RunSettings
+from frame_forecast.training.settings import RunSettings
 
-_CLIPS_AT_ONCE = 50  # in evaluations
 _DEMO_CLIPS = 300
 _SHOWN_CLIPS = 3
 _RUNS = Path("runs")
@@ -135,7 +135,7 @@ def report_run(folder: Path, *, clips: int, device: str, console: Console) -> Pa
         with _bar(console, f"evaluating {task}") as progress:
             results.append(
                 evaluation.evaluate(
-                    evaluation.with_baselines(settings.preset, forecaster.model),
+                    evaluation.with_baselines(settings.preset, forecaster.model, task),
                     source,
                     task=task,
                     context=config.context,
@@ -162,8 +162,9 @@ def evaluate(
     *,
     task: str,
     clips: int,
-    context: int,
-    horizon: int,
+    context: int | None,
+    horizon: int | None,
+    pattern: str | None,
     data: str,
     split: str,
     published: bool,
@@ -177,7 +178,10 @@ def evaluate(
 
     Args:
         model: a run's folder, a folder of weights, or a baseline's name.
-        task, clips, context, horizon, openstl: as for `evaluation.evaluate`.
+        task, clips, openstl: as for `evaluation.evaluate`.
+        context: frames given; None = 10, or 20 to recreate.
+        horizon: frames forecast; None = 10, or 0 for the other tasks, which take none.
+        pattern: what is missing, for `parse_pattern`; None but to recreate.
         data, split, published, seed: as for `open_source`. Clips are generated with the settings of
             those that the weights were trained on; the published ones count only where they are alike.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
@@ -189,6 +193,11 @@ def evaluate(
     """
     if json_file is not None:
         check_writable(json_file)
+    holes = None if pattern is None else parse_pattern(pattern)
+    if context is None:
+        context = 20 if task == "recreate" else 10
+    if horizon is None:
+        horizon = 10 if task == "forecast" else 0
     if model in presets():
         network, name, digest, frames = create(model), model, None, MovingMnistConfig()
         if any(True for _ in network.parameters()):
@@ -203,9 +212,8 @@ def evaluate(
         network, name, digest = forecaster.model, forecaster.name, forecaster.contract.weights_sha256
         frames = _generator(forecaster.contract)
         device = str(forecaster.device)
-    horizon = horizon if task == "forecast" else 0
     check_memory(
-        BYTES_A_PIXEL * min(clips, _CLIPS_AT_ONCE) * (context + horizon) * frames.size**2,
+        BYTES_A_PIXEL * min(clips, evaluation.CLIPS_AT_ONCE) * (context + horizon) * frames.size**2,
         f"clips of {context} + {horizon} frames of {frames.size}x{frames.size}",
         "lower context or horizon",
         device,
@@ -221,13 +229,14 @@ def evaluate(
     )
     with _bar(console, f"evaluating {task}") as progress:
         results = evaluation.evaluate(
-            evaluation.with_baselines(name, network),
+            evaluation.with_baselines(name, network, task),
             source,
             task=task,
             context=context,
             horizon=horizon,
             clips=clips,
-            batch_size=_CLIPS_AT_ONCE,
+            pattern=holes,
+            seed=seed,
             device=device,
             weights_sha256=digest,
             progress=progress,
@@ -240,30 +249,44 @@ def evaluate(
 
 
 def run_settings(
-    preset: str, budget: Budget, assignments: Sequence[str], *, data: str, seed: int, start: Path | None
+    what: str,
+    assignments: Sequence[str],
+    *,
+    steps: int | None,
+    max_time: str | None,
+    data: str | None,
+    seed: int | None,
+    start: Path | None,
 ) -> RunSettings:
-    """The settings of a run from ``KEY=VALUE`` texts, each key of the model, training or clips.
+    """The settings of a run.
+
+    Args:
+        what: a preset, or the path of a recipe, whose settings the other arguments change.
+        assignments: ``KEY=VALUE`` texts, each key of the model, training or clips.
+        steps, max_time: the budget, one of the two; a recipe has one.
+        data, seed: as for `RunSettings` and `TrainConfig`; None = the recipe's, or the default.
+        start: weights to start from.
 
     Raises:
         ConfigError: an unknown preset or key, or a value of another type.
     """
     if any(assignment.startswith("frames=") for assignment in assignments):
         raise ConfigError("setting 'frames'", "context and horizon, whose sum it is", "set those")
-    model, train, frames = parse_settings(assignments, find(preset)[1], TrainConfig(seed=seed), MovingMnistConfig())
-    return RunSettings(
-        preset=preset,
-        budget=budget,
-        model=model,
-        train=dataclasses.replace(TrainConfig(seed=seed), **train),
-        data=data,
-        frames=dataclasses.replace(MovingMnistConfig(), **frames),
+    base = recipe.read_recipe(Path(what)) if what.endswith(recipe.SUFFIX) else None
+    if base is None or steps is not None or max_time is not None:
+        budget = Budget(steps, None if max_time is None else recipe.seconds(max_time))
+        base = RunSettings(what, budget) if base is None else dataclasses.replace(base, budget=budget)
+    model, train, frames = parse_settings(assignments, find(base.preset)[1], base.train, base.frames)
+    if seed is not None:
+        train["seed"] = seed
+    return dataclasses.replace(
+        base,
+        model=base.model | model,
+        train=dataclasses.replace(base.train, **train),
+        data=data or base.data,
+        frames=dataclasses.replace(base.frames, **frames),
         start=None if start is None else str(predict.weights.find_folder(start)),
     )
-
-
-def budget(steps: int | None, seconds: float | None) -> Budget:
-    """A budget of steps or of seconds."""
-    return Budget(steps, seconds)
 
 
 def describe_data() -> list[str]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from frame_forecast.data.loaders import FixedBatches, TrainingBatches, to_unit
+from frame_forecast.data.masking import ForecastMasking
 
 
 class Numbered:
@@ -20,6 +21,9 @@ class Numbered:
 
     def clips(self, index: np.ndarray) -> Tensor:
         return torch.from_numpy(index.astype(np.uint8)).reshape(-1, 1, 1, 1, 1).expand(-1, 5, 1, 2, 2)
+
+
+THREE = ForecastMasking(context=3)
 
 
 def numbers(frames: Tensor) -> list[int]:
@@ -38,7 +42,7 @@ def test_to_unit_is_a_255th() -> None:
 def test_processes_share_each_steps_clips(processes: int) -> None:
     steps, size = 3, 8 // processes
     shares = [
-        [numbers(b.frames) for b in islice(TrainingBatches(Numbered(), 3, size, 0, rank, processes), steps)]
+        [numbers(b.frames) for b in islice(TrainingBatches(Numbered(), THREE, size, None, 0, rank, processes), steps)]
         for rank in range(processes)
     ]
     for step in range(steps):
@@ -48,13 +52,13 @@ def test_processes_share_each_steps_clips(processes: int) -> None:
 
 @pytest.mark.parametrize("process", [0, 1])
 def test_a_later_first_step_goes_on_with_the_same_batches(process: int) -> None:
-    whole = [numbers(b.frames) for b in islice(TrainingBatches(Numbered(), 3, 2, 0, process, 2), 6)]
-    rest = [numbers(b.frames) for b in islice(TrainingBatches(Numbered(), 3, 2, 4, process, 2), 2)]
+    whole = [numbers(b.frames) for b in islice(TrainingBatches(Numbered(), THREE, 2, None, 0, process, 2), 6)]
+    rest = [numbers(b.frames) for b in islice(TrainingBatches(Numbered(), THREE, 2, None, 4, process, 2), 2)]
     assert rest == whole[4:]
 
 
 def test_batches_can_be_read_again_and_hold_the_future_out() -> None:
-    batches = TrainingBatches(Numbered(), 3, 2)
+    batches = TrainingBatches(Numbered(), THREE, 2)
     first, again = next(iter(batches)), next(iter(batches))
     assert numbers(first.frames) == numbers(again.frames) == [0, 1]
     assert first.observed[0].flatten().tolist() == [True, True, True, False, False]
@@ -63,7 +67,7 @@ def test_batches_can_be_read_again_and_hold_the_future_out() -> None:
 
 @pytest.mark.parametrize(("clips", "sizes"), [(1, [1]), (4, [4]), (5, [4, 1]), (8, [4, 4])])
 def test_fixed_batches_are_the_first_clips(clips: int, sizes: list[int]) -> None:
-    batches = FixedBatches(Numbered(), 3, clips, batch_size=4)
+    batches = FixedBatches(Numbered(), THREE, clips, batch_size=4)
     assert len(batches) == len(sizes)
     read = [numbers(batches[i].frames) for i in range(len(batches))]
     assert [len(batch) for batch in read] == sizes
@@ -71,3 +75,9 @@ def test_fixed_batches_are_the_first_clips(clips: int, sizes: list[int]) -> None
     assert batches[0].observed[0].flatten().tolist() == [True, True, True, False, False]
     with pytest.raises(IndexError):
         batches[len(sizes)]
+
+
+def test_a_window_cuts_clips_and_their_context_alike() -> None:
+    batches = TrainingBatches(Numbered(), THREE, 2, window=lambda step: slice(1 + step, 5))
+    observed = [batch.observed[0].flatten().tolist() for batch in islice(batches, 2)]
+    assert observed == [[True, True, False, False], [True, False, False]]

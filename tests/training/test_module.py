@@ -92,40 +92,35 @@ def test_share_of_a_budget_of_steps(step: int, share: float) -> None:
     assert trained.budget_share() == share
 
 
-def numbered(context: int, horizon: int) -> Batch:
-    """Every pixel of frame ``t`` is ``t``."""
-    frames = torch.arange(context + horizon, dtype=torch.float32).reshape(1, -1, 1, 1, 1)
-    return Batch.forecast(frames, context)
-
-
 @pytest.mark.parametrize(
-    ("share", "first", "last"),
-    [(0.0, 7, 12), (0.08, 7, 12), (0.1, 6, 13), (0.35, 3, 16), (0.69, 0, 19), (0.7, 0, 19), (1.0, 0, 19)],
+    ("step", "first", "last"),
+    [(0, 7, 12), (8, 7, 12), (10, 6, 13), (35, 3, 16), (69, 0, 19), (70, 0, 19), (100, 0, 19)],
 )
-def test_crop_keeps_the_middle(share: float, first: int, last: int) -> None:
-    cropped = module(context=10, horizon=10, grow_until=0.7).crop(numbered(10, 10), share)
-    assert cropped.frames.flatten().tolist() == list(range(first, last + 1))
-    assert cropped.observed.flatten().tolist() == [t < 10 for t in range(first, last + 1)]
-    assert torch.equal(cropped.held_out, ~cropped.observed)
-    assert cropped.valid.shape == (1, last + 1 - first)
+def test_window_is_the_middle_until_clips_are_whole(step: int, first: int, last: int) -> None:
+    window = module(Budget(steps=100), context=10, horizon=10, grow_until=0.7).window(step)
+    assert window == slice(first, last + 1)
 
 
 @pytest.mark.parametrize(("context", "horizon"), [(10, 0), (1, 10), (2, 2), (3, 5)])
-def test_crop_never_asks_for_more_than_there_is(context: int, horizon: int) -> None:
-    trained = module(context=context, horizon=horizon, grow_until=0.5)
-    lengths = [int(trained.crop(numbered(context, horizon), share).observed.sum()) for share in (0.0, 0.25, 0.49)]
+def test_window_never_asks_for_more_than_there_is(context: int, horizon: int) -> None:
+    trained = module(Budget(steps=100), context=context, horizon=horizon, grow_until=0.5)
+    windows = [trained.window(step) for step in (0, 25, 49)]
+    lengths = [context - window.start for window in windows]
     assert lengths[0] == min(3, context)
     assert lengths == sorted(lengths)
-    assert lengths[-1] == context
-    whole = trained.crop(numbered(context, horizon), 0.49)
-    assert whole.valid.shape == (1, context + horizon)
+    assert windows[-1] == slice(0, context + horizon)
 
 
 def test_every_length_is_trained_equally_long() -> None:
-    trained = module(context=10, horizon=4, grow_until=0.8)
-    shares = [(i + 0.5) * 0.8 / 800 for i in range(800)]
-    lengths = [int(trained.crop(numbered(10, 4), share).observed.sum()) for share in shares]
+    trained = module(Budget(steps=2000), context=10, horizon=4, grow_until=0.8)
+    lengths = [10 - trained.window(step).start for step in range(1, 1600, 2)]  # odd: never on a border
     assert [lengths.count(n) for n in range(3, 11)] == [100] * 8
+
+
+def test_window_follows_the_clock_of_a_budget_of_time() -> None:
+    trained = module(Budget(seconds=60), context=10, horizon=10, grow_until=0.5)
+    trained.budget_share = lambda: 0.25
+    assert trained.window(step=10**6) == slice(3, 17)
 
 
 class OneWeight(pl.LightningModule):

@@ -30,7 +30,7 @@ from frame_forecast.training import run
 from frame_forecast.training.config import Budget, TrainConfig
 from frame_forecast.training.module import TrainingModule
 from frame_forecast.training.optimizer import MuonAdamW
-from frame_forecast.training.run import RunSettings
+from frame_forecast.training.settings import RunSettings
 
 STEPS = 6  # validations after steps 2, 4 and 6
 TRAIN = TrainConfig(
@@ -370,7 +370,7 @@ def test_checkpoints_of_lightnings_own_class_are_gone_on_with(tmp_path: Path, wa
 def test_output_biases_start_at_the_mean_pixel() -> None:
     model = create("conv_lstm_autoencoder", **MODEL)
     source = sources.open_source("moving_mnist", "train", frames=5, config=SETTINGS.frames)
-    run._start_at_mean(model, source, TRAIN)
+    run._start_at_mean(model, source)
     mean = (source.clips(np.arange(64)).double() / 255).mean().item()
     for layer in model.output_layers():
         assert layer.bias is not None
@@ -381,7 +381,7 @@ def test_output_biases_start_at_the_mean_pixel() -> None:
 def test_output_biases_stay_finite(value: int, bias: float) -> None:
     model = create("conv_lstm_autoencoder", **MODEL)
     source = SimpleNamespace(clips=lambda index: torch.full((len(index), 5, 1, 32, 32), value, dtype=torch.uint8))
-    run._start_at_mean(model, source, TRAIN)
+    run._start_at_mean(model, source)
     for layer in model.output_layers():
         assert layer.bias is not None
         assert layer.bias.tolist() == pytest.approx([bias] * len(layer.bias), rel=1e-4)

@@ -1,6 +1,6 @@
 """Clips by number to batches by step."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 
 import numpy as np
@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
 from frame_forecast.clip import Batch
+from frame_forecast.data.masking import Masking
 from frame_forecast.data.sources import ClipSource
 
 
@@ -24,8 +25,9 @@ class TrainingBatches(IterableDataset[Batch]):
 
     Args:
         source: clips to train on.
-        context: observed frames; the rest is held out.
+        masking: what is hidden of them.
         batch_size: clips a batch on this process.
+        window: which frames of its clips a step takes; None = all.
         first_step: the step to start with.
         process, processes: this process's rank and how many there are.
     """
@@ -33,15 +35,17 @@ class TrainingBatches(IterableDataset[Batch]):
     def __init__(
         self,
         source: ClipSource,
-        context: int,
+        masking: Masking,
         batch_size: int,
+        window: Callable[[int], slice] | None = None,
         first_step: int = 0,
         process: int = 0,
         processes: int = 1,
     ) -> None:
         self.source = source
-        self.context = context
+        self.masking = masking
         self.batch_size = batch_size
+        self.window = window
         self.first_step = first_step
         self.process = process
         self.processes = processes
@@ -50,7 +54,9 @@ class TrainingBatches(IterableDataset[Batch]):
         for step in count(self.first_step):
             first = (step * self.processes + self.process) * self.batch_size
             index = np.arange(first, first + self.batch_size)
-            yield Batch.forecast(to_unit(self.source.clips(index)), self.context)
+            window = slice(None) if self.window is None else self.window(step)
+            frames = to_unit(self.source.clips(index)[:, window])
+            yield self.masking.hide(frames, index, window.start or 0)
 
 
 class FixedBatches(Dataset[Batch]):
@@ -58,14 +64,14 @@ class FixedBatches(Dataset[Batch]):
 
     Args:
         source: the clips.
-        context: observed frames.
+        masking: what is hidden of them.
         clips: how many in all.
         batch_size: clips a batch; the last one may hold fewer.
     """
 
-    def __init__(self, source: ClipSource, context: int, clips: int, batch_size: int) -> None:
+    def __init__(self, source: ClipSource, masking: Masking, clips: int, batch_size: int) -> None:
         self.source = source
-        self.context = context
+        self.masking = masking
         self.bounds = [(start, min(start + batch_size, clips)) for start in range(0, clips, batch_size)]
 
     def __len__(self) -> int:
@@ -73,4 +79,4 @@ class FixedBatches(Dataset[Batch]):
 
     def __getitem__(self, number: int) -> Batch:
         index = np.arange(*self.bounds[number])
-        return Batch.forecast(to_unit(self.source.clips(index)), self.context)
+        return self.masking.hide(to_unit(self.source.clips(index)), index)

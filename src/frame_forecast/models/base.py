@@ -19,12 +19,16 @@ class Model(nn.Module, abc.ABC):
 
     Attributes:
         tasks: what the model can do, of `TASKS`.
+        passes: how it reconstructs. 1: the clip goes through the model's state, everything
+            observed. n > 1: it predicts each frame from others, in n interleaved passes over the
+            clip; pass p hides the frames t with ``t % n == p`` and keeps their predictions.
         config: the frozen dataclass that the model was built from.
         channels: C of the frames, None = any.
         frame_size: ``(H, W)`` if the model is fixed to one size, None = any.
     """
 
     tasks: frozenset[str]
+    passes: int = 1
     config: Any
     channels: int | None = None
     frame_size: tuple[int, int] | None = None

@@ -1,6 +1,5 @@
-"""What a model must beat: black frames, the mean frame, the last frame."""
+"""What a model must beat: black frames, the mean frame, and what was seen before and after."""
 
-import abc
 from dataclasses import dataclass
 from typing import final
 
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 from frame_forecast.models.base import Model
 from frame_forecast.models.registry import register
 
-BASELINES = ("black", "mean_frame", "copy_last")
+BASELINES = ("black", "mean_frame", "copy_last", "nearest", "linear")
 
 
 @dataclass(frozen=True)
@@ -19,9 +18,9 @@ class BaselineConfig:
 
 
 class Baseline(Model):
-    """One frame for the whole canvas, without parameters."""
+    """Gives every frame, pixel by pixel, without parameters."""
 
-    tasks = frozenset({"forecast", "reconstruct"})
+    tasks = frozenset({"forecast", "recreate", "reconstruct"})
 
     def __init__(self, config: BaselineConfig) -> None:
         super().__init__()
@@ -35,26 +34,13 @@ class Baseline(Model):
     def output_layers(self) -> list[nn.Linear | nn.Conv2d]:
         return []
 
-    @final
-    def _predict(self, frames: Tensor, observed: Tensor, valid: Tensor) -> Tensor:
-        return self._frame(frames, observed).expand_as(frames)
-
-    @abc.abstractmethod
-    def _frame(self, frames: Tensor, observed: Tensor) -> Tensor:
-        """The frame ``(B, 1, C, H, W)`` to give.
-
-        Args:
-            frames: ``(B, T, C, H, W)``, 0 where not observed.
-            observed: bool ``(B, T, 1, H, W)`` or ``(B, T, 1, 1, 1)``.
-        """
-
 
 @register("black", BaselineConfig, presets={"black": BaselineConfig()}, tiny=BaselineConfig())
 class Black(Baseline):
     """Black frames: what a score is worth where most pixels are dark."""
 
-    def _frame(self, frames: Tensor, observed: Tensor) -> Tensor:
-        return torch.zeros_like(frames[:, :1])
+    def _predict(self, frames: Tensor, observed: Tensor, valid: Tensor) -> Tensor:
+        return torch.zeros_like(frames)
 
 
 @register("mean_frame", BaselineConfig, presets={"mean_frame": BaselineConfig()}, tiny=BaselineConfig())
@@ -64,16 +50,82 @@ class MeanFrame(Baseline):
     Not the mean frame of a data set, one picture for every clip, which scores lower.
     """
 
-    def _frame(self, frames: Tensor, observed: Tensor) -> Tensor:
-        return frames.sum(dim=1, keepdim=True) / observed.sum(dim=1, keepdim=True).clamp(min=1)
+    def _predict(self, frames: Tensor, observed: Tensor, valid: Tensor) -> Tensor:
+        mean = frames.sum(dim=1, keepdim=True) / observed.sum(dim=1, keepdim=True).clamp(min=1)
+        return mean.expand_as(frames)
 
 
 @register("copy_last", BaselineConfig, presets={"copy_last": BaselineConfig()}, tiny=BaselineConfig())
 class CopyLast(Baseline):
-    """Each pixel's last observed value; 0 where it is never observed. Also called persistence."""
+    """Each pixel's last value observed before the frame, where there is none the first one observed
+    after it; 0 where it is observed in no other frame. Also called persistence.
+    """
 
-    def _frame(self, frames: Tensor, observed: Tensor) -> Tensor:
-        position = torch.arange(observed.shape[1], device=frames.device).view(1, -1, 1, 1, 1)
-        last = (observed * position).amax(dim=1, keepdim=True)  # (B, 1, 1, H or 1, W or 1)
-        # A pixel that is never observed reads frame 0, where it is hidden and so 0.
-        return frames.gather(1, last.expand_as(frames[:, :1]))
+    def _predict(self, frames: Tensor, observed: Tensor, valid: Tensor) -> Tensor:
+        T = frames.shape[1]
+        before, after = _neighbours(observed)
+        # A step aside: the frame itself, where observed, is neither before nor after.
+        before = torch.cat([torch.full_like(before[:, :1], -1), before[:, :-1]], dim=1)
+        after = torch.cat([after[:, 1:], torch.full_like(after[:, :1], T)], dim=1)
+        position = torch.where(before >= 0, before, after)
+        copied = _at(position.clamp(max=T - 1), frames)
+        return torch.where(position < T, copied, torch.zeros((), device=frames.device))
+
+
+@register("nearest", BaselineConfig, presets={"nearest": BaselineConfig()}, tiny=BaselineConfig())
+class Nearest(Baseline):
+    """Each pixel's observed value nearest in time, the earlier of two equally near; 0 where it is
+    never observed. Observed pixels come back as they are.
+    """
+
+    passes = 4
+
+    def _predict(self, frames: Tensor, observed: Tensor, valid: Tensor) -> Tensor:
+        before, after, t = _both_sides(observed)
+        return _at(torch.where(t - before <= after - t, before, after), frames)
+
+
+@register("linear", BaselineConfig, presets={"linear": BaselineConfig()}, tiny=BaselineConfig())
+class Linear(Baseline):
+    """Each pixel on a straight line in time between the observed values before and after; constant
+    before the first and after the last; 0 where it is never observed. Observed pixels come back
+    as they are.
+    """
+
+    passes = 4
+
+    def _predict(self, frames: Tensor, observed: Tensor, valid: Tensor) -> Tensor:
+        before, after, t = _both_sides(observed)
+        weight = (t - before) / (after - before).clamp(min=1)
+        return torch.lerp(_at(before, frames), _at(after, frames), weight.to(frames.dtype))
+
+
+def _positions(observed: Tensor) -> Tensor:
+    """``(1, T, 1, 1, 1)``: 0 .. T - 1."""
+    return torch.arange(observed.shape[1], device=observed.device).view(1, -1, 1, 1, 1)
+
+
+def _neighbours(observed: Tensor) -> tuple[Tensor, Tensor]:
+    """Positions, of the shape of ``observed``, of the last observed frame up to each frame (-1 =
+    none) and of the first one from it on (T = none)."""
+    T, t = observed.shape[1], _positions(observed)
+    before = torch.where(observed, t, -1).cummax(dim=1).values
+    after = torch.where(observed, t, T).flip(1).cummin(dim=1).values.flip(1)
+    return before, after
+
+
+def _both_sides(observed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """`_neighbours`, where a side without one takes the other's, and the positions themselves.
+
+    A pixel that is never observed gets positions where it is hidden, and so 0.
+    """
+    T = observed.shape[1]
+    before, after = _neighbours(observed)
+    first = torch.where(before >= 0, before, after).clamp(max=T - 1)
+    last = torch.where(after < T, after, before).clamp(min=0)
+    return first, last, _positions(observed)
+
+
+def _at(position: Tensor, frames: Tensor) -> Tensor:
+    """The values of each pixel at the positions ``(B, T, 1, H or 1, W or 1)``: ``(B, T, C, H, W)``."""
+    return frames.gather(1, position.expand_as(frames))

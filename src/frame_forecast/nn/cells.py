@@ -14,6 +14,24 @@ State = tuple[Tensor, Tensor]
 """``(h, c)``: output and memory, ``(B, D)`` or ``(B, D, H, W)``."""
 
 
+def activate(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What every LSTM cell here does with its gates (see `LstmCell`).
+
+    Args:
+        gates: ``(B, 4 * hidden, ...)`` in the order input, forget, cell, output.
+        c: the memory ``(B, hidden, ...)``, whose precision the step is computed in.
+
+    Returns:
+        The activated gates, in the dtype of ``gates``; the new memory ``c'``, in that of ``c``;
+        the output ``h'``, in that of ``gates``.
+    """
+    a_i, a_f, a_g, a_o = gates.to(c.dtype).chunk(4, dim=1)
+    i, f, g, o = torch.sigmoid(a_i), torch.sigmoid(a_f), torch.tanh(a_g), torch.sigmoid(a_o)
+    c = f * c + i * g
+    h = o * torch.tanh(c)
+    return torch.cat([i, f, g, o], dim=1).to(gates.dtype), c, h.to(gates.dtype)
+
+
 class LstmCell(nn.Module):
     """The gates every LSTM cell here shares, over two linear maps that a subclass chooses.
 
@@ -67,9 +85,7 @@ class LstmCell(nn.Module):
         gates = self.state(h)
         if projected is not None:
             gates = gates + projected
-        i, f, g, o = gates.chunk(4, dim=1)
-        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        h = torch.sigmoid(o) * torch.tanh(c).to(o.dtype)
+        _, c, h = activate(gates, c)
         return h, (h, c)
 
 
@@ -97,13 +113,16 @@ class ConvLstmCell(LstmCell):
     Args:
         inputs: channels of ``x`` ``(B, inputs, H, W)``; 0 for a cell without input.
         hidden: channels of the state ``(B, hidden, H, W)``.
-        kernel: odd size of both convolutions.
+        kernel: odd size of the state's convolution.
+        input_kernel: odd size of the input's; None = ``kernel``.
     """
 
-    def __init__(self, inputs: int, hidden: int, kernel: int = 3) -> None:
-        pad = kernel // 2
+    def __init__(self, inputs: int, hidden: int, kernel: int = 3, input_kernel: int | None = None) -> None:
+        def convolution(channels: int, size: int, bias: bool) -> nn.Conv2d:
+            return nn.Conv2d(channels, 4 * hidden, size, padding=size // 2, bias=bias)
+
         super().__init__(
             hidden,
-            nn.Conv2d(inputs, 4 * hidden, kernel, padding=pad, bias=False) if inputs else None,
-            nn.Conv2d(hidden, 4 * hidden, kernel, padding=pad),
+            convolution(inputs, input_kernel or kernel, bias=False) if inputs else None,
+            convolution(hidden, kernel, bias=True),
         )

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from frame_forecast.nn.cells import LstmCell, State
+from frame_forecast.nn.scan import scan
 
 
 def unroll(
@@ -50,17 +51,27 @@ def unroll(
         if below is not None:
             steps = len(below)
             projected = cell.project(below.flatten(0, 1)).unflatten(0, below.shape[:2])
-            # unbind, not indexing: the gradient of an index is a zero tensor of all T steps.
-            projected = projected.unbind()
-        layer = []
-        for t in range(steps):
-            output, new = cell(None if projected is None else projected[t], state)
-            state = new if lengths is None else _keep_where(t < lengths, new, state)
-            layer.append(output)
-        below = torch.stack(layer)
+        if torch.is_grad_enabled() and lengths is None:
+            below, state = scan(cell, projected, state, steps)
+        else:
+            below, state = _loop(cell, projected, state, steps, lengths)
         outputs.append(below)
         finals.append(state)
     return outputs, finals
+
+
+def _loop(
+    cell: LstmCell, projected: Tensor | None, state: State, steps: int, lengths: Tensor | None
+) -> tuple[Tensor, State]:
+    """One layer step by step, as `scan` but with lengths; autograd can follow it too."""
+    outputs = []
+    # unbind, not indexing: the gradient of an index is a zero tensor of all T steps.
+    inputs = [None] * steps if projected is None else projected.unbind()
+    for t, x in enumerate(inputs):
+        output, new = cell(x, state)
+        state = new if lengths is None else _keep_where(t < lengths, new, state)
+        outputs.append(output)
+    return torch.stack(outputs), state
 
 
 def _unroll_together(

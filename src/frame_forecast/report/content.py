@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frame_forecast.evaluation import Results
+    from frame_forecast.results import Results
+
+
+TASK_NAMES = {"forecast": "Forecast", "recreate": "Recreation", "reconstruct": "Reconstruction"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Content:
         title: of the page.
         summary: sentences on what was done.
         animations, strips: of the samples.
-        results: one a task.
+        results: one a task and pattern.
         curves: training loss, then scores per lead time.
     """
 
@@ -60,9 +64,26 @@ def conventions(results: list[Results]) -> dict[str, str]:
 
 def heading(results: Results) -> str:
     """``Forecast: 10 frames given, the next 10 scored``."""
-    if results.task == "forecast":
-        return f"Forecast: {results.context} frames given, the next {results.horizon} scored"
-    return f"Reconstruction: {results.context} frames given, the same {results.context} scored"
+    match results.task:
+        case "forecast":
+            scored = f"{results.context} frames given, the next {results.horizon} scored"
+        case "recreate":
+            scored = f"{results.context} frames, {results.pattern} hidden, the hidden pixels scored"
+        case _ if results.pattern is not None:
+            scored = f"{results.context} frames, each predicted from others ({results.pattern})"
+        case _:
+            scored = f"{results.context} frames given, the same {results.context} scored"
+    return f"{TASK_NAMES[results.task]}: {scored}"
+
+
+def subject(results: Results) -> str:
+    """What results a report can hold once: ``forecast``, ``recreate random:0.5``."""
+    return results.task if results.pattern is None else f"{results.task} {results.pattern}"
+
+
+def file_stem(*parts: str | int) -> str:
+    """The name of a file, without an ending."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", "_".join(str(part) for part in parts))
 
 
 def measured(results: Results) -> dict[str, str]:

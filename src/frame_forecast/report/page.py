@@ -14,7 +14,7 @@ from frame_forecast.report.content import Content, Picture, conventions, heading
 from frame_forecast.report.tables import METRICS, Table, findings, score_tables
 
 if TYPE_CHECKING:
-    from frame_forecast.evaluation import Results
+    from frame_forecast.results import Results
 
 _MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".gif": "image/gif"}
 

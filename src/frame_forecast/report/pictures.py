@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import re
 
 import numpy as np
 
 from frame_forecast.report.canvas import GIVEN, PREDICTED, Canvas
-from frame_forecast.report.content import Picture
+from frame_forecast.report.content import Picture, file_stem
 from frame_forecast.report.inputs import Sample
 
 _STRIP_COLUMNS = 12  # of a longer clip, as many frames at even distances are shown
@@ -133,7 +132,7 @@ def _evenly(count: int, most: int) -> np.ndarray:
 
 def stem(sample: Sample) -> str:
     """The name of the sample's files, without an ending."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", f"{sample.task}_{sample.model}_clip_{sample.clip}")
+    return file_stem(sample.task, sample.model, "clip", sample.clip)
 
 
 def _title(sample: Sample) -> str:

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from frame_forecast.report.content import Picture
+from frame_forecast.report.content import TASK_NAMES, Picture, file_stem, subject
 from frame_forecast.report.inputs import TrainingCurves
 from frame_forecast.report.tables import METRICS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from frame_forecast.evaluation import Results
+    from frame_forecast.results import Results
 
 LEAD_TIME_METRICS = ("mse_frame", "ssim", "bin_f1")
 _LINE_STYLES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
@@ -68,6 +68,7 @@ def lead_time_plots(results: Results) -> list[Picture]:
 
 def _lead_time_plot(results: Results, metric: str) -> Picture:
     shown = METRICS[metric]
+    step = "lead time" if results.task == "forecast" else "frame of the clip"
     rows = [row for row in results.rows if row.metric == metric]
     rows.sort(key=lambda row: row.model != results.model)
 
@@ -83,25 +84,26 @@ def _lead_time_plot(results: Results, metric: str) -> Picture:
                 linewidth=3 if row.model == results.model else 1.8,
                 label=row.model,
             )
-        axes.set_xlabel("lead time in frames" if results.task == "forecast" else "frame of the context")
+        axes.set_xlabel("lead time in frames" if results.task == "forecast" else step)
         axes.set_ylabel(f"{metric} ({shown.unit})")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if all(value >= 0 for row in rows for value in row.per_lead_time if math.isfinite(value)):
             axes.set_ylim(bottom=0)  # so that a distance looks as large as it is
 
-    ends = ", ".join(
-        f"{row.model} from {shown.show(row.per_lead_time[0])} to {shown.show(row.per_lead_time[-1])}" for row in rows
-    )
-    if results.task == "forecast":
-        name, step = "Forecast", "lead time"
-    else:
-        name, step = "Reconstruction", "frame of the context"
+    ends = ", ".join(f"{row.model} from {' to '.join(map(shown.show, _ends(row.per_lead_time)))}" for row in rows)
+    name = TASK_NAMES[results.task] + ("" if results.pattern is None else f" ({results.pattern})")
     return _picture(
-        f"plots/{results.task}_{metric}.svg",
+        f"plots/{file_stem(subject(results), metric)}.svg",
         draw,
         f"Line chart of {metric} by {step}: {ends}.",
         f"{name}: {metric} by {step}, {shown.direction}.",
     )
+
+
+def _ends(values: list[float]) -> tuple[float, float]:
+    """The first and the last that are there: steps without anything to score have none."""
+    known = [value for value in values if math.isfinite(value)] or values
+    return known[0], known[-1]
 
 
 def _picture(path: str, draw: Callable[[Axes, _Theme], None], alt: str, caption: str) -> Picture:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from frame_forecast.report.content import Content, Picture, conventions, heading, measured
 
 if TYPE_CHECKING:
-    from frame_forecast.evaluation import Results, Row
+    from frame_forecast.results import Results, Row
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from frame_forecast.errors import ConfigError
 from frame_forecast.files import replacing
-from frame_forecast.report.content import Content
+from frame_forecast.report.content import Content, subject
 from frame_forecast.report.inputs import Sample, TrainingCurves
 from frame_forecast.report.page import page
 from frame_forecast.report.pictures import animation, stem, strip
@@ -16,7 +16,7 @@ from frame_forecast.report.plots import lead_time_plots, training_plot
 from frame_forecast.report.tables import markdown
 
 if TYPE_CHECKING:
-    from frame_forecast.evaluation import Results
+    from frame_forecast.results import Results
 
 
 def write_report(
@@ -30,7 +30,7 @@ def write_report(
 ) -> Path:
     """Writes scores, pictures and a page that holds them all.
 
-    ``results.json`` (a list of `Results`, one a task), ``report.md``, ``report.html``,
+    ``results.json`` (a list of `Results`), ``report.md``, ``report.html``,
     ``plots/*.svg``, ``strips/*.png`` and ``gifs/*.gif``. A file appears whole or not at all; one
     that is there stays as it was until its successor is complete.
 
@@ -38,7 +38,7 @@ def write_report(
         folder: of the run; made if it is not there.
         title: of the page.
         summary: sentences on what was done.
-        results: one a task.
+        results: one a task and pattern.
         samples: predicted clips, in the order of their pictures.
         curves: the course of training; None for a model that was not trained here.
 
@@ -46,10 +46,10 @@ def write_report(
         The path of ``report.html``.
 
     Raises:
-        ConfigError: two results for one task, or two samples that are the same clip.
+        ConfigError: two results for one task and pattern, or two samples that are the same clip.
         OutputError: the disk is full, read-only or not there.
     """
-    _check_distinct("results", [result.task for result in results])
+    _check_distinct("results", [subject(result) for result in results])
     _check_distinct("samples", [stem(sample) for sample in samples])
     # Scores first: they took the longest to make.
     records = [result.to_json_dict() for result in results]

@@ -50,6 +50,9 @@ class TrainConfig:
     Args:
         context: observed frames of each clip.
         horizon: frames after them.
+        tasks: what is hidden in training: ``forecast``, the frames after the context; ``mixed``, a
+            task drawn for every clip (`data.masking.MixedMasking`); ``auto``, mixed for models
+            that recreate.
         grow_until: share of the budget during which clips lengthen, evenly, from 3 + 3 frames to
             ``context + horizon``; 0 = full length from the first step. Short clips teach how
             things move at a fraction of the cost.
@@ -69,6 +72,7 @@ class TrainConfig:
 
     context: int = 10
     horizon: int = 10
+    tasks: Literal["auto", "forecast", "mixed"] = "auto"
     grow_until: float = 0.7
     batch_size: int = 8
     learning_rate: float = 0.01
@@ -94,6 +98,7 @@ class TrainConfig:
             self._check(name, 0 < getattr(self, name) < math.inf, "more than 0, and finite")
         for name in ("warmup", "grow_until", "ema_decay"):
             self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
+        self._check("tasks", self.tasks in ("auto", "forecast", "mixed"), "auto, forecast or mixed")
         self._check("loss", self.loss in ("cross_entropy", "mse"), "cross_entropy or mse")
         self._check("precision", self.precision in ("auto", "bf16", "float32"), "auto, bf16 or float32")
 

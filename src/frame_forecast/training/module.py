@@ -1,6 +1,5 @@
 """The Lightning module: loss, learning rates over the budget, what is logged."""
 
-import dataclasses
 from typing import Any
 
 import lightning.pytorch as pl
@@ -69,23 +68,27 @@ class TrainingModule(pl.LightningModule):
         warmup = self.config.warmup
         return min(1.0, share / warmup if warmup else 1.0) * (1.0 - share)
 
-    def crop(self, batch: Batch, share: float) -> Batch:
-        """The middle of each clip while clips still grow (see `TrainConfig.grow_until`)."""
+    def window(self, step: int) -> slice:
+        """The frames around the end of the context that a step takes while clips still grow (see
+        `TrainConfig.grow_until`).
+
+        Args:
+            step: whose clips are made; with a budget of steps nothing else decides, so that a
+                resumed run takes the same frames.
+        """
         config = self.config
+        share = self.budget_share() if self.budget.steps is None else step / self.budget.steps
         if share >= config.grow_until:
-            return batch
+            return slice(0, config.context + config.horizon)
         growth = share / config.grow_until
         context, horizon = (min(full, 3 + int((full - 2) * growth)) for full in (config.context, config.horizon))
-        kept = slice(config.context - context, config.context + horizon)
-        fields = (getattr(batch, field.name)[:, kept] for field in dataclasses.fields(batch))
-        return Batch(*fields)
+        return slice(config.context - context, config.context + horizon)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         share = self.budget_share()
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, MuonAdamW)
         optimizer.scale_learning_rates(self.learning_rate_factor(share))
-        batch = self.crop(batch, share)
         loss = self._loss(batch)
         self.log("train/loss", loss, prog_bar=True)
         return loss

@@ -10,15 +10,12 @@
 """
 
 import dataclasses
-import hashlib
-import json
 import logging
 import math
 import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -33,101 +30,23 @@ from torch.utils.data import DataLoader
 
 from frame_forecast import weights
 from frame_forecast.clip import Batch
-from frame_forecast.data.loaders import FixedBatches, TrainingBatches
+from frame_forecast.data.loaders import FixedBatches, TrainingBatches, to_unit
+from frame_forecast.data.masking import ForecastMasking, Masking, MixedMasking
 from frame_forecast.data.moving_mnist import MovingMnistConfig
 from frame_forecast.data.sources import ClipSource, open_source
 from frame_forecast.devices import BYTES_A_PIXEL, check_memory, choose_device, fast_bfloat16
 from frame_forecast.errors import ConfigError, DataError, WeightsError
-from frame_forecast.files import replacing, writing
+from frame_forecast.files import writing
 from frame_forecast.models import Model, find, override
 from frame_forecast.training.callbacks import BudgetBar, Speed, StopWhenAsked, WarmedUpAverage
 from frame_forecast.training.checkpoints import BEST, LAST, MovableCheckpoint, check_checkpoints
-from frame_forecast.training.config import Budget, TrainConfig
 from frame_forecast.training.module import TrainingModule
+from frame_forecast.training.settings import RunClips, RunSettings
 
-_RECORDED_CLIPS = 16
 _MEAN_CLIPS = 64
-_BYTES_A_PIXEL_OF_MEAN = 6  # as uint8, as float32, and whether it is observed
+_BYTES_A_PIXEL_OF_MEAN = 5  # as uint8 and as float32
 _COPIES_OF_WEIGHTS = 4  # with their gradients, their average and a moment at least
 _OUTPUT_MARGIN = 1e-3  # the mean pixel stays this far from 0 and 1, whose logits are infinite
-
-
-@dataclass(frozen=True)
-class RunClips:
-    """What a run was begun on.
-
-    Args:
-        name: of the clips to train on.
-        sha256: of the bytes of the first clips to train and to validate on.
-    """
-
-    name: str
-    sha256: str
-
-    @classmethod
-    def of(cls, *sources: ClipSource) -> "RunClips":
-        """The record of these sources, the one to train on first."""
-        digest = hashlib.sha256()
-        for source in sources:
-            digest.update(source.clips(np.arange(_RECORDED_CLIPS)).cpu().numpy().tobytes())
-        return cls(sources[0].name, digest.hexdigest())
-
-
-@dataclass(frozen=True)
-class RunSettings:
-    """All that decides a run; kept as ``run.json``.
-
-    Args:
-        preset: name of the model's preset.
-        model: values of its config that differ from the preset's.
-        train: optimiser, loss, data seed.
-        budget: steps or seconds.
-        data: name of the data set.
-        frames: size and number of digits of generated clips; their length follows from ``train``.
-        start: folder of weights to start from, None = at random.
-        clips: recorded as the run begins; None = it has not, or an earlier version began it.
-    """
-
-    preset: str
-    budget: Budget
-    model: dict[str, Any] = dataclasses.field(default_factory=dict)
-    train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
-    data: str = "moving_mnist"
-    frames: MovingMnistConfig = dataclasses.field(default_factory=MovingMnistConfig)
-    start: str | None = None
-    clips: RunClips | None = None
-
-    def save(self, folder: Path) -> None:
-        """Writes ``folder/run.json``."""
-        with replacing(folder / "run.json") as temporary:
-            temporary.write_text(json.dumps({"schema": 1, **dataclasses.asdict(self)}, indent=2) + "\n")
-
-    @classmethod
-    def read(cls, folder: Path) -> "RunSettings":
-        """The settings of an earlier run.
-
-        Raises:
-            ConfigError: the folder holds no run, or one of another version.
-        """
-        path = folder / "run.json"
-        try:
-            fields = json.loads(path.read_text())
-            clips = fields.get("clips")
-            if fields.pop("schema") != 1:
-                raise ValueError("its schema is not 1")
-            return cls(
-                **{
-                    **fields,
-                    "budget": Budget(**fields["budget"]),
-                    "train": TrainConfig(**fields["train"]),
-                    "frames": MovingMnistConfig(**fields["frames"]),
-                    "clips": None if clips is None else RunClips(**clips),
-                }
-            )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ConfigError(
-                f"{path}: {error}", "the folder of a run that `frame-forecast train` began", "check the path"
-            ) from error
 
 
 def train(
@@ -201,11 +120,11 @@ def train(
         settings = dataclasses.replace(settings, clips=clips)
         settings.save(folder)
         if settings.start is None:
-            _start_at_mean(model, sources["train"], config)
+            _start_at_mean(model, sources["train"])
     module = TrainingModule(model, config, settings.budget)
     if resume:
         check_checkpoints(folder, module)
-    data = _Data(sources["train"], sources["validation"], config)
+    data = _Data(sources["train"], sources["validation"], module)
     last = folder / LAST
     stop = StopWhenAsked(last)
     with writing(folder), _quiet(), _interruptible():
@@ -243,18 +162,27 @@ def _check_memory(settings: RunSettings, model: Model, device: str) -> None:
 class _Data(pl.LightningDataModule):
     """The batches of a run; training starts at the trainer's step, so a resume skips nothing."""
 
-    def __init__(self, train: ClipSource, validation: ClipSource, config: TrainConfig) -> None:
+    def __init__(self, train: ClipSource, validation: ClipSource, module: TrainingModule) -> None:
         super().__init__()
         self.sources = (train, validation)
-        self.config = config
+        self.module = module
+        self.config = module.config
+
+    def masking(self, split: str) -> Masking:
+        """What is hidden, by the run's settings."""
+        config = self.config
+        if config.tasks == "mixed" or (config.tasks == "auto" and "recreate" in self.module.model.tasks):
+            return MixedMasking(config.context, config.seed, split)
+        return ForecastMasking(config.context)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         trainer = self.trainer
         assert trainer is not None
         batches = TrainingBatches(
             self.sources[0],
-            self.config.context,
+            self.masking("train"),
             self.config.batch_size,
+            window=self.module.window,
             first_step=trainer.global_step,
             process=trainer.global_rank,
             processes=trainer.world_size,
@@ -263,7 +191,7 @@ class _Data(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         clips, size = self.config.validation_clips, 2 * self.config.batch_size
-        return DataLoader(FixedBatches(self.sources[1], self.config.context, clips, size), batch_size=None)
+        return DataLoader(FixedBatches(self.sources[1], self.masking("validation"), clips, size), batch_size=None)
 
 
 def _trainer(
@@ -316,11 +244,10 @@ def _precision(wanted: str, device: str) -> Any:
     return "bf16-mixed" if wanted == "bf16" or (wanted == "auto" and fast_bfloat16(device)) else "32-true"
 
 
-def _start_at_mean(model: Model, source: ClipSource, config: TrainConfig) -> None:
+def _start_at_mean(model: Model, source: ClipSource) -> None:
     """Starts output biases at the mean pixel: learning that the world is mostly black takes
     a hundred steps otherwise."""
-    batch = next(iter(TrainingBatches(source, config.context, batch_size=_MEAN_CLIPS)))
-    mean = batch.frames.mean().clamp(_OUTPUT_MARGIN, 1 - _OUTPUT_MARGIN)
+    mean = to_unit(source.clips(np.arange(_MEAN_CLIPS))).mean().clamp(_OUTPUT_MARGIN, 1 - _OUTPUT_MARGIN)
     with torch.no_grad():
         for layer in model.output_layers():
             assert layer.bias is not None

@@ -1,0 +1,94 @@
+"""Recipes: what they say is what is trained; what they cannot say is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from frame_forecast import workflows
+from frame_forecast.errors import ConfigError
+from frame_forecast.training.config import Budget, TrainConfig
+from frame_forecast.training.recipe import read_recipe, seconds
+from frame_forecast.training.settings import RunSettings
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
+RECIPE = """
+preset = "conv_lstm_autoencoder"
+steps = 7
+[model]
+hidden = 8
+[train]
+batch_size = 4
+learning_rate = 0.002
+[frames]
+digits = 1
+"""
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "recipe.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_recipe_is_a_runs_settings(tmp_path: Path) -> None:
+    settings = read_recipe(written(tmp_path, RECIPE))
+    assert settings == RunSettings(
+        "conv_lstm_autoencoder",
+        Budget(steps=7),
+        model={"hidden": 8},
+        train=TrainConfig(batch_size=4, learning_rate=0.002),
+        frames=settings.frames,
+    )
+    assert settings.frames.digits == 1
+
+
+def test_options_change_a_recipe(tmp_path: Path) -> None:
+    settings = workflows.run_settings(
+        str(written(tmp_path, RECIPE)),
+        ["layers=3", "batch_size=2", "size=40"],
+        steps=None,
+        max_time="00:01:30",
+        data=None,
+        seed=5,
+        start=None,
+    )
+    assert settings.budget == Budget(seconds=90)
+    assert settings.model == {"hidden": 8, "layers": 3}
+    assert (settings.train.batch_size, settings.train.learning_rate, settings.train.seed) == (2, 0.002, 5)
+    assert (settings.frames.digits, settings.frames.size) == (1, 40)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("preset = ", "recipe.toml"),
+        (RECIPE.replace("steps = 7", "stepps = 7"), "stepps"),
+        (RECIPE.replace("steps = 7", ""), "exactly one"),
+        (RECIPE.replace("steps = 7", 'steps = "7"'), "whole number"),
+        (RECIPE.replace("steps = 7", "max_time = 3"), "text in quotes"),
+        (RECIPE.replace("steps = 7", 'max_time = "3 min"'), "HH:MM:SS"),
+        (RECIPE.replace("hidden = 8", "hiden = 8"), "hiden"),
+        (RECIPE.replace("hidden = 8", 'hidden = "8"'), "type int"),
+        (RECIPE.replace("batch_size = 4", "batchsize = 4"), "batchsize"),
+        (RECIPE.replace("conv_lstm_autoencoder", "no_such_model"), "no_such_model"),
+        ('frames = 3\npreset = "conv_lstm_autoencoder"\nsteps = 1', "a table"),
+    ],
+)
+def test_what_a_recipe_cannot_say_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_recipe(written(tmp_path, text))
+
+
+def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        read_recipe(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(("text", "expected"), [("00:00:07", 7), ("00:03:00", 180), ("26:00:01", 93601)])
+def test_seconds_of_a_time(text: str, expected: float) -> None:
+    assert seconds(text) == expected
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_the_recipes_here_can_be_read(path: Path) -> None:
+    assert path.stem.startswith(read_recipe(path).preset)
