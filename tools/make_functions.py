@@ -41,6 +41,7 @@ MODULES = (
     "data.sources",
     "report",
     "workflows",
+    "release",
     "errors",
 )
 WIDTH = 90
