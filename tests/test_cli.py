@@ -28,6 +28,7 @@ from frame_forecast.errors import DataError, FrameForecastWarning, ShapeError, T
 from frame_forecast.training import run as training
 from frame_forecast.training.config import Budget, TrainConfig
 from frame_forecast.training.settings import RunSettings
+from frame_forecast.weights import find
 
 PUBLISHED = "mnist_test_seq.npy"
 TINY = ("hidden=4", "size=32", "context=3", "horizon=2", "batch_size=2", "validation_clips=2")
@@ -412,6 +413,14 @@ def test_tensors_that_their_digest_vouches_for_but_that_are_none(command: Comman
     refused(command, "evaluate", run_a, words=("weights.safetensors",))
 
 
+def test_the_config_of_a_model_that_memory_cannot_hold(command: Command, run_a: Path) -> None:
+    path = run_a / "weights" / "config.json"
+    config = json.loads(path.read_text())
+    config["config"]["hidden"] = 1_000_000
+    path.write_text(json.dumps(config))
+    refused(command, "evaluate", run_a, words=("hidden=1000000", "GB"))
+
+
 def test_the_config_of_another_model(command: Command, runs: Path, run_a: Path) -> None:
     shutil.copy(runs / "b" / "weights" / "config.json", run_a / "weights")
     refused(command, "evaluate", run_a, words=("weights.safetensors", "another model"))
@@ -536,6 +545,44 @@ class TestArrays:
     def test_no_horizon(self, forecaster: predict.Forecaster, horizon: int) -> None:
         with pytest.raises(ShapeError, match="horizon"):
             forecaster.forecast(np.zeros((5, 32, 32), np.uint8), horizon)
+
+
+def test_a_run_is_released_with_its_scores_and_found_by_its_tag(
+    command: Command, run_a: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (
+        command("evaluate", run_a, "--clips", 2, "--context", 3, "--horizon", 2, "--generated", "--json", "s.json").code
+        == 0
+    )
+    outcome = command("release", run_a, "released/tiny.moving_mnist", "--scores", "s.json")
+    assert outcome == Outcome(0, "written and verified: released/tiny.moving_mnist\n", "")
+    card = Path("released/tiny.moving_mnist/MODEL_CARD.md").read_text()
+    assert "copy_last" in card
+    assert str(tmp_path) not in card
+    monkeypatch.setattr(find, "_released", lambda: tmp_path / "released")
+    monkeypatch.setattr(find, "PREFERRED", ("tiny.moving_mnist",))
+    listed = command("models")
+    assert "tiny.moving_mnist" in listed.out
+    for name in ((), ("tiny.moving_mnist",), ("moving_mnist",)):
+        verified = command("models", "--verify", *name)
+        assert (verified.code, verified.err) == (0, "")
+        assert verified.out.startswith("".join(name) or "tiny.moving_mnist")
+        assert verified.out.count("\n") == 1
+    assert command("evaluate", "moving_mnist", "--clips", 1, "--context", 3, "--horizon", 2).code == 0
+    path = tmp_path / "released" / "tiny.moving_mnist" / "golden.npz"
+    path.write_bytes(path.read_bytes()[:-9])
+    refused(command, "models", "--verify", words=("golden.npz",))
+
+
+def test_a_package_without_weights_says_so(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(find, "_released", lambda: tmp_path / "nothing here")
+    assert command("models", "--verify") == Outcome(0, "no released weights in this package\n", "")
+    refused(command, "models", "--verify", "moving_mnist", words=("none in this package",))
+
+
+def test_a_release_in_the_place_of_something_else(command: Command, run_a: Path) -> None:
+    refused(command, "release", run_a, run_a, words=("which is there",))
+    refused(command, "release", run_a, "new", "--scores", "nowhere.json", words=("nowhere.json",))
 
 
 @pytest.mark.parametrize(

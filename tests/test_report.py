@@ -63,6 +63,10 @@ def sample(task: str = "forecast", clip: int = 3, model: str = "lstm") -> Sample
     pixels = np.random.default_rng(clip).integers(0, 2, (10, 1, 16, 16)).astype(np.float32)
     context = 3
     frames, prediction = pixels[:6], pixels[6:9]
+    if task == "recreate":  # a hidden frame, and a hidden square in another
+        observed = np.ones((6, 1, 16, 16), dtype=bool)
+        observed[1] = observed[4, :, 2:9, 3:8] = False
+        return Sample(task, model, clip, 6, frames, np.where(observed, frames, 1 - frames), observed)
     assert task in ("forecast", "reconstruct")
     return Sample(task, model, clip, context, frames, prediction)
 
@@ -72,8 +76,8 @@ def write(folder: Path, title: str = "A run") -> Path:
         folder,
         title=title,
         summary=["An autoencoder was trained.", "Then it was scored."],
-        results=[results(SCORES), results(SCORES, "reconstruct")],
-        samples=[sample(), sample("reconstruct", clip=4)],
+        results=[results(SCORES), results(SCORES, "recreate"), results(SCORES, "reconstruct")],
+        samples=[sample(), sample("recreate"), sample("reconstruct", clip=4)],
         curves=CURVES,
     )
 
@@ -96,11 +100,13 @@ def test_every_file_is_written_and_twice_the_same(run: Path, tmp_path: Path) -> 
         "report.md",
         "results.json",
         "gifs/forecast_lstm_clip_3.gif",
+        "gifs/recreate_lstm_clip_3.gif",
         "gifs/reconstruct_lstm_clip_4.gif",
         "strips/forecast_lstm_clip_3.png",
+        "strips/recreate_lstm_clip_3.png",
         "strips/reconstruct_lstm_clip_4.png",
         "plots/training_loss.svg",
-        *(f"plots/{task}_{metric}.svg" for task in ("forecast", "reconstruct") for metric in metrics),
+        *(f"plots/{task}_{metric}.svg" for task in ("forecast", "recreate", "reconstruct") for metric in metrics),
     }
     assert write(tmp_path) == tmp_path / "report.html"
     assert files(tmp_path) == written
@@ -108,7 +114,7 @@ def test_every_file_is_written_and_twice_the_same(run: Path, tmp_path: Path) -> 
 
 def test_results_are_read_back(run: Path) -> None:
     records = json.loads((run / "results.json").read_text("utf-8"))
-    assert records == [results(SCORES).to_json_dict(), results(SCORES, "reconstruct").to_json_dict()]
+    assert records == [results(SCORES, task).to_json_dict() for task in ("forecast", "recreate", "reconstruct")]
 
 
 def test_report_without_samples_scores_or_curves(tmp_path: Path) -> None:
@@ -140,6 +146,41 @@ def test_strip_holds_every_frame_in_order() -> None:
     assert (np.diff(tops, axis=0) > 16 * 8 - 1).all()
     assert (np.diff(lefts, axis=0) == 0).all()
     assert (np.diff(lefts, axis=1) > 16 * 8 - 1).all()
+
+
+def test_a_recreation_shows_what_was_missing_from_its_input() -> None:
+    drawn = sample("recreate")
+    assert drawn.observed is not None
+    assert "Hatched: missing." in strip(drawn).caption
+    assert "Hatched" not in strip(sample()).caption
+    image = np.asarray(Image.open(io.BytesIO(strip(drawn).data)).convert("RGB"))
+    for t in range(6):
+        shown = places(image[..., 0], drawn.frames[t], scale=8)
+        # Input, target and prediction where all was observed; else the target alone.
+        assert len(shown) == (3 if drawn.observed[t].all() else 1)
+    (top, left), *_ = places(image[..., 0], drawn.frames[0], scale=8)
+    (_, further), *_ = places(image[..., 0], drawn.frames[3], scale=8)
+    column = left + (further - left) // 3 * 4  # the fifth frame, with a square missing
+    part = image[top : top + 128, column : column + 128].astype(int)
+    yellow = (part[..., 0] > 200) & (part[..., 2] < 100)
+    hidden = np.kron(~drawn.observed[4, 0], np.ones((8, 8), dtype=bool))
+    assert not yellow[~hidden].any()
+    assert yellow[hidden].mean() == pytest.approx(0.25, abs=0.02)
+    grey = np.kron(drawn.frames[4, 0], np.ones((8, 8)))[..., None].repeat(3, axis=2) * 255
+    np.testing.assert_array_equal(part[~hidden], grey[~hidden])
+
+
+def test_gif_of_a_recreation_marks_the_frames_with_holes() -> None:
+    drawn = sample("recreate")
+    gif = GifImageFile(io.BytesIO(animation(drawn).data))
+    assert gif.n_frames == 6
+    for t in range(6):
+        gif.seek(t)
+        rgb = np.asarray(gif.convert("RGB"))
+        (top, left), *others = places(rgb[..., 0], drawn.frames[t], scale=12)
+        complete = t not in (1, 4)
+        assert len(others) == (2 if complete else 0)
+        assert (rgb[top, left - 1, 2] < 100) == (not complete)  # yellow, else grey
 
 
 def test_strip_says_the_true_range_of_the_error() -> None:
@@ -319,7 +360,7 @@ def test_page_is_self_contained_and_accessible(run: Path) -> None:
     assert all(source.startswith("data:") for source in sources if source)
     assert "url(" not in text
     assert "@import" not in text
-    assert len(page.all("img")) == 2 * 2 + 7
+    assert len(page.all("img")) == 3 * 2 + 10
     assert all(image["alt"] for image in page.all("img"))
     assert all(head["scope"] in ("col", "row") for head in page.all("th"))
     assert [tag for tag, _ in page.tags if tag == "h1"] == ["h1"]
@@ -377,6 +418,10 @@ def test_samples_that_do_not_fit() -> None:
             Sample("forecast", "lstm", 0, 3, frames, wrong)
     with pytest.raises(ShapeError):
         Sample("forecast", "lstm", 0, 6, frames, prediction[:0])
+    seen = np.ones(frames.shape, dtype=bool)
+    for task, observed in (("recreate", None), ("recreate", seen[:2]), ("reconstruct", seen)):
+        with pytest.raises(ShapeError, match="observed mask"):
+            Sample(task, "lstm", 0, 6, frames, frames, observed)
     with pytest.raises(DataError, match="clip 7"):
         Sample("forecast", "lstm", 7, 3, frames, np.full_like(prediction, np.nan))
 

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -13,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from frame_forecast import weights
 from frame_forecast.errors import OutputError, WeightsError
 from frame_forecast.models import Model, create
+from frame_forecast.weights import find
 
 NAME = "conv_lstm_autoencoder"
 CONTRACT = {"context": 3, "horizon": 2, "channels": 1, "height": 32, "width": 32, "data": {"seed": 1}}
@@ -74,6 +77,12 @@ def _flip(path: Path) -> None:
     path.write_bytes(data)
 
 
+def _flip_inside(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
 @pytest.mark.parametrize("damage", [_cut, _flip, Path.unlink, lambda path: path.write_bytes(b"")])
 @pytest.mark.parametrize("name", ["weights.safetensors", "config.json"])
 def test_a_damaged_file_is_named(name: str, damage: Callable[[Path], Any], saved: Path) -> None:
@@ -102,6 +111,15 @@ def test_a_damaged_file_is_named(name: str, damage: Callable[[Path], Any], saved
         lambda fields: fields | {"contract": fields["contract"] | {"speed": 1}},
         lambda fields: fields | {"contract": fields["contract"] | {"value_range": 1}},
         lambda fields: fields | {"contract": {k: v for k, v in fields["contract"].items() if k != "context"}},
+        lambda fields: fields | {"contract": fields["contract"] | {"value_range": [0, 255]}},
+        lambda fields: fields | {"contract": fields["contract"] | {"context": 0}},
+        lambda fields: fields | {"contract": fields["contract"] | {"context": "3"}},
+        lambda fields: fields | {"contract": fields["contract"] | {"horizon": -1}},
+        lambda fields: fields | {"contract": fields["contract"] | {"height": None}},
+        lambda fields: fields | {"contract": fields["contract"] | {"channels": 3}},
+        lambda fields: fields | {"contract": fields["contract"] | {"splits": ["train"]}},
+        lambda fields: fields | {"contract": fields["contract"] | {"splits": {"train": "abc"}}},
+        lambda fields: fields | {"contract": fields["contract"] | {"splits": {"train": 5}}},
         lambda fields: [fields],
         lambda fields: 5,
         lambda fields: None,
@@ -175,3 +193,218 @@ def test_no_weights_is_an_error_that_names_the_path(name: str, saved: Path) -> N
     with pytest.raises(WeightsError, match="no weights at") as error:
         weights.find_folder(saved.parent / name)
     assert str(saved.parent / name) in error.value.given
+
+
+def test_half_precision_is_half_the_size_and_loads_as_float32(tmp_path: Path) -> None:
+    model = tiny(hidden=16)
+    weights.save(tmp_path / "full", model, NAME, **CONTRACT)
+    weights.save(tmp_path / "half", model, NAME, half=True, **CONTRACT)
+    sizes = [(tmp_path / name / "weights.safetensors").stat().st_size for name in ("half", "full")]
+    assert sizes[0] < 0.6 * sizes[1]
+    loaded, _, _ = weights.load(tmp_path / "half")
+    for key, value in loaded.state_dict().items():
+        assert value.dtype == torch.float32
+        assert torch.equal(value, model.state_dict()[key].half().float())
+    # Saved once more, the same file: a run is always released as the same weights.
+    again = weights.save(tmp_path / "again", loaded, NAME, half=True, **CONTRACT)
+    assert again.weights_sha256 == weights.load(tmp_path / "half")[2].weights_sha256
+
+
+def test_half_precision_leaves_integers_alone(tmp_path: Path) -> None:
+    model = tiny()
+    model.register_buffer("count", torch.tensor(100_000))
+    weights.save(tmp_path / "w", model, NAME, half=True, **CONTRACT)
+    assert load_file(tmp_path / "w" / "weights.safetensors")["count"] == 100_000
+
+
+@pytest.mark.parametrize("value", [7e4, -7e4, float("inf"), float("nan")])
+def test_what_half_precision_cannot_hold_is_refused(value: float, tmp_path: Path) -> None:
+    model = tiny()
+    with torch.no_grad():
+        next(model.parameters()).flatten()[0] = value
+    with pytest.raises(WeightsError, match="half precision"):
+        weights.save(tmp_path / "w", model, NAME, half=True, **CONTRACT)
+    assert not (tmp_path / "w").exists()
+
+
+def test_digests_of_splits_are_kept_and_may_be_absent(saved: Path, tmp_path: Path) -> None:
+    assert weights.load(saved)[2].splits == {}
+    splits = {"train": "0" * 64, "test": "f" * 64}
+    weights.save(tmp_path / "s", tiny(), NAME, splits=splits, **CONTRACT)
+    assert weights.load(tmp_path / "s")[2].splits == splits
+    edit(saved, lambda fields: fields | {"contract": {k: v for k, v in fields["contract"].items() if k != "splits"}})
+    assert weights.load(saved)[2].splits == {}  # as older files are
+
+
+@pytest.fixture
+def packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package with both preferred weights of one data set and others; returns the folder of all."""
+    root = tmp_path / "released"
+    monkeypatch.setattr(find, "_released", lambda: root)
+    for tag in ("other.data", *reversed(weights.PREFERRED), "another.moving_mnist"):
+        weights.save(root / tag, tiny(), NAME, half=True, **CONTRACT)
+        weights.write_golden(root / tag, weights.load(root / tag)[0])
+    (root / "no_weights").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return root
+
+
+def test_released_weights_are_found_by_tag_and_by_data_set(packaged: Path) -> None:
+    best, second = weights.PREFERRED
+    assert weights.tags() == [best, second, "another.moving_mnist", "other.data"]
+    assert weights.aliases() == {"moving_mnist": best}
+    assert weights.find_folder("moving_mnist") == packaged / best
+    assert weights.find_folder(second) == packaged / second
+    assert weights.find_folder(Path("other.data")) == packaged / "other.data"
+    (packaged / best / "config.json").unlink()
+    assert weights.find_folder("moving_mnist") == packaged / second
+
+
+def test_a_path_goes_before_a_tag(packaged: Path, tmp_path: Path) -> None:
+    (tmp_path / "moving_mnist").mkdir()  # holds no weights
+    assert weights.find_folder("moving_mnist").parent == packaged
+    weights.save(tmp_path / "moving_mnist", tiny(), NAME, **CONTRACT)
+    assert weights.find_folder("moving_mnist") == Path("moving_mnist")
+
+
+def test_what_is_not_found_is_answered_with_what_there_is(packaged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("masked_lstm", "no_weights", "../released/no_weights", "data"):
+        with pytest.raises(WeightsError, match=r"moving_mnist, masked_lstm\.moving_mnist, .*other\.data"):
+            weights.find_folder(name)
+    monkeypatch.setattr(find, "_released", lambda: packaged / "nothing here")
+    with pytest.raises(WeightsError, match="none in this package"):
+        weights.find_folder("moving_mnist")
+
+
+def test_released_weights_are_described(packaged: Path) -> None:
+    found = weights.describe("other.data")
+    assert (found.tag, found.tasks) == ("other.data", ("forecast", "reconstruct"))
+    assert found.parameters == sum(p.numel() for p in tiny().parameters())
+    assert found.size == sum(path.stat().st_size for path in (packaged / "other.data").iterdir())
+
+
+class Hub:
+    """In the place of huggingface_hub: one repository with weights."""
+
+    class HfHubHTTPError(Exception):
+        pass
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.asked: list[tuple[str, str | None, list[str]]] = []
+
+    def snapshot_download(self, repo_id: str, *, revision: str | None, allow_patterns: list[str]) -> str:
+        self.asked.append((repo_id, revision, allow_patterns))
+        if repo_id != "user/repo":
+            raise self.HfHubHTTPError("404 Client Error.\n\nRepository not found")
+        return str(self.folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["hf://user/repo", Path("hf://user/repo"), "hf://user/repo@v1.0", "hf://user/repo@a/b"]
+)
+def test_the_hub_is_asked_for_the_files_of_weights(
+    name: str | Path, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = Hub(saved)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    monkeypatch.setitem(sys.modules, "huggingface_hub.utils", hub)
+    assert weights.find_folder(name) == saved
+    ((repo, revision, patterns),) = hub.asked
+    assert repo == "user/repo"
+    assert revision == (str(name).partition("@")[2] or None)
+    assert {"weights.safetensors", "config.json"} <= set(patterns)
+    with pytest.raises(WeightsError, match=r"hf://user/none: 404 Client Error. Repository not found"):
+        weights.find_folder("hf://user/none")
+
+
+@pytest.mark.parametrize("name", ["hf://user", "hf://", "hf://a/b/c", "hf://a/b@", "https://user/repo"])
+def test_what_is_no_address_of_the_hub_is_refused(name: str) -> None:
+    with pytest.raises(WeightsError, match="hf://user/repo"):
+        weights.find_folder(name)
+
+
+def test_the_hub_without_its_package_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(WeightsError, match=r'pip install "frame-forecast\[hub\]"'):
+        weights.find_folder("hf://user/repo")
+
+
+def test_golden_files_are_small_and_verified(packaged: Path) -> None:
+    for tag in weights.tags():
+        assert weights.verify(packaged / tag) <= 2.5e-4  # what half precision rounds
+        assert (packaged / tag / "golden.npz").stat().st_size < 20_000
+
+
+@pytest.mark.parametrize("form", ["reconstruction", "prediction", "composite"])
+@pytest.mark.parametrize(("context", "horizon"), [(1, 0), (1, 1), (10, 10)])
+def test_golden_files_of_any_form_and_length(form: str, context: int, horizon: int, tmp_path: Path) -> None:
+    contract = CONTRACT | {"context": context, "horizon": horizon}
+    weights.save(tmp_path / "w", tiny(form=form), NAME, **contract)
+    weights.write_golden(tmp_path / "w", weights.load(tmp_path / "w")[0])
+    assert weights.verify(tmp_path / "w") < weights.TOLERANCE
+
+
+def test_a_golden_file_of_a_model_that_recreates_has_holes(tmp_path: Path) -> None:
+    model = tiny()
+    model.tasks = frozenset({"recreate", "forecast"})
+    weights.save(tmp_path / "w", model, NAME, **CONTRACT)
+    weights.write_golden(tmp_path / "w", model)
+    with np.load(tmp_path / "w" / "golden.npz") as golden:
+        observed = golden["observed"][0, :, 0]
+    assert observed.any(axis=(1, 2)).tolist() == [True, True, False, True, False]
+    assert observed[1].mean() == 0.5
+
+
+@pytest.mark.parametrize("damage", [_cut, _flip_inside, Path.unlink, lambda path: path.write_bytes(b"")])
+def test_a_damaged_golden_file_is_named(damage: Callable[[Path], Any], packaged: Path) -> None:
+    damage(packaged / "other.data" / "golden.npz")
+    with pytest.raises(WeightsError, match=r"golden\.npz"):
+        weights.verify(packaged / "other.data")
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"frames": np.zeros(3, np.uint8)},
+        {"frames": np.zeros((1, 5, 1, 32, 32))},
+        {"observed": np.ones((1, 5, 1, 32, 32), np.uint8)},
+        {"prediction": np.zeros((1, 5, 1, 32, 32), np.float16)},
+        {"prediction": np.full((1, 5, 1, 32, 32), np.nan, np.float16)},
+        {"prediction": np.zeros(3, np.float16)},
+        {"prediction": np.array([None])},
+    ],
+    ids=lambda arrays: f"{next(iter(arrays))} {next(iter(arrays.values())).dtype}",
+)
+def test_another_golden_file_is_named(arrays: dict[str, np.ndarray], packaged: Path) -> None:
+    path = packaged / "other.data" / "golden.npz"
+    with np.load(path) as golden:
+        np.savez(path, **(dict(golden) | arrays))
+    with pytest.raises(WeightsError, match=r"golden\.npz"):
+        weights.verify(packaged / "other.data")
+
+
+def test_other_weights_do_not_give_the_golden_output(packaged: Path) -> None:
+    folder = packaged / "other.data"
+
+    def shift(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {key: value + 0.02 for key, value in tensors.items()}
+
+    replace_tensors(folder, shift)
+    with pytest.raises(WeightsError, match=r"golden\.npz: an output that differs"):
+        weights.verify(folder)
+
+
+@pytest.mark.parametrize("tag", weights.PREFERRED)
+def test_what_is_in_the_package_is_right(tag: str) -> None:
+    if tag not in weights.tags():
+        pytest.skip(f"{tag} is not in this package")
+    folder = weights.find_folder(tag)
+    weights.verify(folder)
+    assert (folder / "MODEL_CARD.md").is_file()
+
+
+def test_only_preferred_weights_are_in_the_package() -> None:
+    """So that the test above checks them all, and they are small enough for a wheel."""
+    assert set(weights.tags()) <= set(weights.PREFERRED)
+    assert sum(weights.describe(tag).size for tag in weights.tags()) <= 32e6

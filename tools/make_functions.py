@@ -42,6 +42,7 @@ MODULES = (
     "data.sources",
     "report",
     "workflows",
+    "release",
     "errors",
 )
 WIDTH = 90

@@ -53,16 +53,26 @@ def demo(
 
 @app.command()
 def models(
-    name: Annotated[str | None, typer.Argument(help="A preset, to see its layers.")] = None,
+    name: Annotated[str | None, typer.Argument(help="A preset, to see its layers; with --verify, weights.")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Check released weights and their golden output.")] = False,
 ) -> None:
-    """List the models, or show one: layers, parameters, GMAC."""
+    """List the models and the released weights, or show a model: layers, parameters, GMAC."""
     from rich.console import Console
     from rich.table import Table
 
+    from frame_forecast import weights
     from frame_forecast.models import create, presets
     from frame_forecast.models.summary import summarise
 
     console = Console()
+    if verify:
+        released = weights.tags() if name is None else [name]
+        for tag in released:
+            difference = weights.verify(weights.find_folder(tag))
+            typer.echo(f"{tag}: digest, config, contract and golden output are right (differs by {difference:.5f})")
+        if not released:
+            typer.echo("no released weights in this package")
+        return
     if name is None:
         table = Table(
             "model",
@@ -76,6 +86,12 @@ def models(
             summary = summarise(built)
             table.add_row(preset, ", ".join(sorted(built.tasks)), f"{summary.parameters:,}", f"{summary.gmac:.2f}")
         console.print(table)
+        if tags := weights.tags():
+            table = Table("released weights", "tasks", "parameters", "MB on disk")
+            for tag in tags:
+                found = weights.describe(tag)
+                table.add_row(tag, ", ".join(found.tasks), f"{found.parameters:,}", f"{found.size / 1e6:.1f}")
+            console.print(table)
         return
     built = create(name)
     summary = summarise(built)
@@ -198,6 +214,18 @@ def report(
     typer.echo(page)
     if view:
         _serve(page, port)
+
+
+@app.command()
+def release(
+    run: Annotated[str, typer.Argument(help="A run, or a folder of weights.")],
+    folder: Annotated[Path, typer.Argument(help="To write; its name is the tag.")],
+    scores: Annotated[list[Path] | None, typer.Option(help="JSON of `evaluate`; may be repeated.")] = None,
+) -> None:
+    """Make a folder to ship of a run's weights: half precision, golden output, model card."""
+    from frame_forecast.release import release
+
+    typer.echo(f"written and verified: {release(run, folder, scores or ())}")
 
 
 @data_app.command("show")

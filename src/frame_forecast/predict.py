@@ -33,7 +33,9 @@ def load(name_or_path: str | Path, device: str = "auto") -> "Forecaster":
     """A forecaster from a folder of weights.
 
     Args:
-        name_or_path: the folder, or the run folder that holds it as ``weights``.
+        name_or_path: the folder, or the run folder that holds it as ``weights``; released weights
+            by their tag, or by a data set such as ``moving_mnist`` for the best of it, offline; or
+            ``hf://user/repo`` (see `find_folder`).
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
 
     Raises:

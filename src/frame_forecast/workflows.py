@@ -28,9 +28,10 @@ from frame_forecast.devices import BYTES_A_PIXEL, check_memory
 from frame_forecast.errors import ConfigError, OutputError
 from frame_forecast.evaluation import Results
 from frame_forecast.files import check_writable, replacing
-from frame_forecast.masks import parse_pattern
+from frame_forecast.masks import Pattern, RandomFrames, parse_pattern
 from frame_forecast.models import create, find, override, presets
 from frame_forecast.models.registry import parse_settings
+from frame_forecast.philox import stream_key
 from frame_forecast.training import recipe, run
 from frame_forecast.training.checkpoints import nothing_kept
 from frame_forecast.training.config import Budget, TrainConfig
@@ -38,6 +39,7 @@ from frame_forecast.training.settings import RunSettings
 
 _DEMO_CLIPS = 300
 _SHOWN_CLIPS = 3
+_SHOWN_PATTERN = RandomFrames(0.5)
 _RUNS = Path("runs")
 
 
@@ -132,21 +134,25 @@ def report_run(folder: Path, *, clips: int, device: str, console: Console) -> Pa
     samples: list[report.Sample] = []
     for task in sorted(forecaster.model.tasks):
         horizon = config.horizon if task == "forecast" else 0
+        context = config.context + config.horizon if task == "recreate" else config.context
+        pattern = _SHOWN_PATTERN if task == "recreate" else None
         with _bar(console, f"evaluating {task}") as progress:
             results.append(
                 evaluation.evaluate(
                     evaluation.with_baselines(settings.preset, forecaster.model, task),
                     source,
                     task=task,
-                    context=config.context,
+                    context=context,
                     horizon=horizon,
                     clips=clips,
+                    pattern=pattern,
+                    seed=config.seed,
                     device=forecaster.device,
                     weights_sha256=forecaster.contract.weights_sha256,
                     progress=progress,
                 )
             )
-        samples += _samples(forecaster, source, task, config.context, horizon, min(clips, _SHOWN_CLIPS))
+        samples += _samples(forecaster, source, task, context, horizon, pattern, min(clips, _SHOWN_CLIPS))
     return report.write_report(
         folder,
         title=f"{settings.preset} on Moving MNIST",
@@ -346,20 +352,36 @@ def _generator(contract: predict.weights.Contract) -> MovingMnistConfig:
 
 
 def _samples(
-    forecaster: predict.Forecaster, source: ClipSource, task: str, context: int, horizon: int, count: int
+    forecaster: predict.Forecaster,
+    source: ClipSource,
+    task: str,
+    context: int,
+    horizon: int,
+    pattern: Pattern | None,
+    count: int,
 ) -> list[report.Sample]:
     """The first clips of the source and what the model makes of them."""
-    clips = to_unit(source.clips(np.arange(count))[:, : context + horizon])
-    given = clips[:, :context].cpu()
-    made = forecaster.forecast(given, horizon) if task == "forecast" else forecaster.reconstruct(given)
+    index = np.arange(count)
+    clips = to_unit(source.clips(index)[:, : context + horizon]).cpu()
+    given = clips[:, :context]
+    observed = None
+    if task == "forecast":
+        made = forecaster.forecast(given, horizon)
+    elif pattern is None:
+        made = forecaster.reconstruct(given)
+    else:
+        _, T, _, H, W = given.shape
+        observed = pattern.observed(index, T, H, W, stream_key("report", str(pattern))).expand(-1, -1, -1, H, W)
+        made = forecaster.recreate(given, observed)
     return [
         report.Sample(
             task=task,
             model=forecaster.name,
             context=context,
-            frames=clips[i].cpu().numpy(),
+            frames=clips[i].numpy(),
             prediction=made[i].numpy(),
             clip=i,
+            observed=None if observed is None else observed[i].numpy(),
         )
         for i in range(count)
     ]

@@ -18,6 +18,7 @@ _BACKGROUND, _INK = "#161b22", "#e6edf3"
 # Blue below and orange above can be told apart with any kind of colour vision.
 _ERROR_STOPS = ["#b5e3ff", "#2f8fd8", "#000000", "#e0791c", "#ffe3b0"]
 
+_HATCH = 8  # from one line to the next
 GIVEN = _GREYS + _ERRORS + _INKS // 3
 PREDICTED = _GREYS + _ERRORS + _INKS
 
@@ -35,6 +36,12 @@ class Canvas:
     def frame(self, frame: np.ndarray, top: int, left: int, scale: int) -> None:
         """Draws a frame ``(1, H, W)``, black to white for 0 to 1, ``scale`` times as large."""
         self._blocks(np.rint(np.clip(frame[0], 0, 1) * (_GREYS - 1)), top, left, scale)
+
+    def hide(self, missing: np.ndarray, top: int, left: int, scale: int) -> None:
+        """Hatches the missing pixels, bool ``(1, H, W)``, of a frame that was drawn there."""
+        large = missing[0].repeat(scale, axis=0).repeat(scale, axis=1)
+        y, x = np.nonzero(large)
+        self._index[top + y, left + x] = np.where((y + x) % _HATCH < _HATCH // 4, PREDICTED, _GREYS + _ERRORS)
 
     def error(self, error: np.ndarray, limit: float, top: int, left: int, scale: int) -> None:
         """Draws errors ``(1, H, W)`` from ``-limit`` to ``limit``, ``scale`` times as large."""

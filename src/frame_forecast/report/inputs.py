@@ -16,16 +16,18 @@ class Sample:
     """One clip and what a model made of it.
 
     Args:
-        task: ``forecast`` or ``reconstruct``.
+        task: ``forecast``, ``recreate`` or ``reconstruct``.
         model: whose prediction it is.
         clip: number of the clip in its split.
         context: frames the model was given, from the first.
         frames: float32 ``(T, 1, H, W)`` in [0, 1], the truth.
         prediction: float32 ``(K, 1, H, W)``: the frames after the context for ``forecast``,
-            the context for ``reconstruct``.
+            the context for the other tasks.
+        observed: bool ``(context, 1, H, W)`` for ``recreate``: what the model saw of the context;
+            None for the other tasks, where it saw everything.
 
     Raises:
-        ShapeError: the two arrays do not belong to one clip of grey frames.
+        ShapeError: the arrays do not belong to one clip of grey frames.
         DataError: a predicted value is not finite.
     """
 
@@ -35,6 +37,7 @@ class Sample:
     context: int
     frames: np.ndarray
     prediction: np.ndarray
+    observed: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         wanted = len(self.frames) - self.context if self.task == "forecast" else self.context
@@ -45,6 +48,13 @@ class Sample:
                 f" with context={self.context}",
                 f"(T, 1, H, W) for the frames and {shape} for the prediction",
                 "give grey frames, and the predicted ones alone",
+            )
+        seen = None if self.observed is None else self.observed.shape
+        if seen != (shape if self.task == "recreate" else None):
+            raise ShapeError(
+                f"a {self.task} with an observed mask of shape {seen}",
+                f"{shape} for a recreation, and none for another task",
+                "say what the model saw of each pixel",
             )
         if not np.isfinite(self.prediction).all():
             raise DataError(

@@ -7,16 +7,20 @@ import io
 import numpy as np
 
 from frame_forecast.report.canvas import GIVEN, PREDICTED, Canvas
-from frame_forecast.report.content import Picture, file_stem
+from frame_forecast.report.content import TASK_NAMES, Picture, file_stem
 from frame_forecast.report.inputs import Sample
 
 _STRIP_COLUMNS = 12  # of a longer clip, as many frames at even distances are shown
 _STRIP_PIXELS, _GIF_PIXELS = 128, 192  # about the width of a frame as drawn
+_STEPS = {"forecast": "forecast: lead time", "recreate": "recreated: frame", "reconstruct": "reconstructed: frame"}
 _MILLISECONDS, _LAST_MILLISECONDS = 200, 1000  # a frame of the GIF is shown; the last one
 
 
 def strip(sample: Sample) -> Picture:
-    """Rows of frames: input, target, prediction, and the error on its true range (PNG)."""
+    """Rows of frames: input, target, prediction, and the error on its true range (PNG).
+
+    What is missing from an input is hatched.
+    """
     H, W = sample.frames.shape[2:]
     scale = _scale(W, _STRIP_PIXELS)
     height, width = H * scale, W * scale
@@ -29,6 +33,8 @@ def strip(sample: Sample) -> Picture:
     if sample.task == "forecast":
         given = _evenly(sample.context, _STRIP_COLUMNS)
         rows = [("input", sample.frames[given], given + 1), ("target", sample.target[shown], numbers)]
+    elif sample.observed is not None:
+        rows = [("input", sample.target[shown], numbers), ("target", sample.target[shown], None)]
     else:
         rows = [("input = target", sample.target[shown], numbers)]
     rows += [("prediction", sample.prediction[shown], None), ("error", sample.error[shown], None)]
@@ -50,29 +56,33 @@ def strip(sample: Sample) -> Picture:
                 canvas.error(frame, limit, top, left, scale)
             else:
                 canvas.frame(frame, top, left, scale)
+            if label == "input" and sample.observed is not None:
+                canvas.hide(~sample.observed[shown[column]], top, left, scale)
         top += height + gap
     _legend(canvas, sample, limit, top + 10, gutter)
     return Picture(
         f"strips/{stem(sample)}.png",
         _png(canvas),
         f"Rows of frames: {_in_words(sample)}, {_range(sample)}.",
-        f"{_title(sample)}, frame by frame. Error: prediction minus target, {_range(sample)}.",
+        f"{_title(sample)}, frame by frame.{_hatching(sample)} Error: prediction minus target, {_range(sample)}.",
     )
 
 
 def animation(sample: Sample) -> Picture:
-    """Target, prediction and error side by side, enlarged (GIF, looping).
+    """Target, prediction and error side by side, enlarged (GIF, looping); for a recreation what went
+    in, too, with what is missing hatched.
 
-    Borders are bright while frames are predicted; before that, the frames given are shown.
+    Borders are bright while something is predicted; around a forecast's context, the frames given,
+    and a recreation's complete frames they are not.
     """
     T, _, H, W = sample.frames.shape
-    if sample.task == "reconstruct":
+    if sample.task != "forecast":
         T = sample.context
     scale = _scale(W, _GIF_PIXELS)
     height, width = H * scale, W * scale
     margin, thickness, line = 16, 4, 26
     limit = _limit(sample)
-    lefts = [margin + panel * (width + margin) for panel in range(3)]
+    lefts = [margin + panel * (width + margin) for panel in range(3 if sample.observed is None else 4)]
 
     images = []
     for t in range(T):
@@ -84,8 +94,10 @@ def animation(sample: Sample) -> Picture:
         else:
             border = PREDICTED
             panels = [("target", sample.target[k]), ("prediction", sample.prediction[k]), ("error", sample.error[k])]
-            step = "forecast: lead time" if sample.task == "forecast" else "reconstructed: frame"
-            caption = f"{step} {k + 1} of {len(sample.prediction)}"
+            if sample.observed is not None:
+                panels.insert(0, ("input", sample.target[k]))
+                border = GIVEN if sample.observed[k].all() else PREDICTED
+            caption = f"{_STEPS[sample.task]} {k + 1} of {len(sample.prediction)}"
         for (name, frame), left in zip(panels, lefts, strict=False):
             canvas.text(name, 5, left + width // 2, centred=True)
             canvas.border(border, line, left, height, width, thickness)
@@ -93,6 +105,8 @@ def animation(sample: Sample) -> Picture:
                 canvas.error(frame, limit, line, left, scale)
             else:
                 canvas.frame(frame, line, left, scale)
+            if name == "input" and sample.observed is not None:
+                canvas.hide(~sample.observed[k], line, left, scale)
         canvas.text(caption, line + height + thickness + 6, margin)
         images.append(canvas.image())
 
@@ -103,7 +117,7 @@ def animation(sample: Sample) -> Picture:
         f"gifs/{stem(sample)}.gif",
         file.getvalue(),
         f"Animation: {_in_words(sample)}, side by side; the same frames follow one by one below.",
-        f"{_title(sample)}. Yellow borders: predicted. Error: blue is too dark, orange too bright.",
+        f"{_title(sample)}. Yellow borders: predicted.{_hatching(sample)} Error: blue is too dark, orange too bright.",
     )
 
 
@@ -136,15 +150,20 @@ def stem(sample: Sample) -> str:
 
 
 def _title(sample: Sample) -> str:
-    what = "Forecast" if sample.task == "forecast" else "Reconstruction"
-    return f"{what} by {sample.model}, clip {sample.clip}"
+    return f"{TASK_NAMES[sample.task]} by {sample.model}, clip {sample.clip}"
 
 
 def _in_words(sample: Sample) -> str:
     if sample.task == "forecast":
         K = len(sample.prediction)
         return f"the {sample.context} frames given, the {K} that followed, the model's forecast and its error"
+    if sample.task == "recreate":
+        return "what went in, with holes, the whole frames, the model's recreation and its error"
     return "what went in, the model's reconstruction and its error"
+
+
+def _hatching(sample: Sample) -> str:
+    return "" if sample.observed is None else " Hatched: missing."
 
 
 def _range(sample: Sample) -> str:

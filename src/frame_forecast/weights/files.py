@@ -1,26 +1,26 @@
-"""Released weights: a folder with ``weights.safetensors`` and ``config.json``.
-
-The JSON holds the model's name and config and a contract: what the weights were trained
-for, and the digest of the tensors, checked when they are loaded.
-"""
+"""A folder of weights, ``weights.safetensors`` and ``config.json``, written and read."""
 
 import dataclasses
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from torch import Tensor
 
-from frame_forecast.errors import ConfigError, WeightsError
+from frame_forecast.errors import ConfigError, ShapeError, WeightsError
 from frame_forecast.files import replacing
 from frame_forecast.models import Model, entry_of, override
 
 TENSORS = "weights.safetensors"
 CONFIG = "config.json"
+CARD = "MODEL_CARD.md"
 _SCHEMA = 1
 
 
@@ -35,6 +35,7 @@ class Contract:
         value_range: of input and output.
         data: name of the data, their seed and the settings of their generator.
         training: what the training was: steps, clips, seconds, validation loss.
+        splits: SHA-256 of the images that the clips of each split were made of.
     """
 
     weights_sha256: str
@@ -46,21 +47,25 @@ class Contract:
     value_range: tuple[float, float] = (0.0, 1.0)
     data: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    splits: dict[str, str] = field(default_factory=dict)
 
 
-def save(folder: Path, model: Model, name: str, **contract: Any) -> Contract:
+def save(folder: Path, model: Model, name: str, *, half: bool = False, **contract: Any) -> Contract:
     """Writes weights; the folder appears whole or not at all.
 
     Args:
         folder: to write, or to replace.
         model: whose parameters are saved, with the config it was built from.
         name: under which the model is registered.
+        half: stores half-precision numbers, half the size; they are loaded back into float32.
         contract: fields of `Contract`, but for the digest.
 
     Raises:
+        WeightsError: numbers that half precision cannot hold.
         OutputError: the disk is full or read-only.
     """
-    tensors = save_tensors({key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()})
+    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    tensors = save_tensors({key: _halved(key, value) for key, value in state.items()} if half else state)
     made = Contract(weights_sha256=hashlib.sha256(tensors).hexdigest(), **contract)
     text = json.dumps(
         {
@@ -78,23 +83,6 @@ def save(folder: Path, model: Model, name: str, **contract: Any) -> Contract:
     return made
 
 
-def find_folder(name_or_path: str | Path) -> Path:
-    """The folder of weights that a user means: itself, or ``weights`` inside a run's folder.
-
-    Raises:
-        WeightsError: neither holds weights.
-    """
-    path = Path(name_or_path)
-    for folder in (path, path / "weights"):
-        if (folder / CONFIG).is_file():
-            return folder
-    raise WeightsError(
-        f"no weights at {str(path)!r}",
-        f"a folder with {CONFIG} and {TENSORS}",
-        "give a run's folder, or train one",
-    )
-
-
 def load(folder: Path) -> tuple[Model, str, Contract]:
     """Builds the model that a folder of weights holds.
 
@@ -104,9 +92,14 @@ def load(folder: Path) -> tuple[Model, str, Contract]:
     Raises:
         WeightsError: files are missing, damaged, of another schema or of another model.
     """
-    name, config, contract = _read_config(folder)
-    entry = entry_of(name)
-    model = entry.build(config)
+    name, config, contract = read_config(folder)
+    model = entry_of(name).build(config)
+    try:
+        model.check_frames(contract.channels, contract.height, contract.width)
+    except ShapeError as error:
+        raise WeightsError(
+            f"{folder / CONFIG}: trained on {error.given}", error.expected, "copy the folder again"
+        ) from error
     load_into(model, folder, contract)
     return model, name, contract
 
@@ -118,7 +111,7 @@ def load_into(model: Model, folder: Path, contract: Contract | None = None) -> N
         WeightsError: as for `load`, or the tensors do not fit the model.
     """
     if contract is None:
-        _, config, contract = _read_config(folder)
+        _, config, contract = read_config(folder)
         if config != model.config:
             raise WeightsError(
                 f"weights of {config}", f"{model.config}", "build the model with the config of the weights"
@@ -145,7 +138,12 @@ def load_into(model: Model, folder: Path, contract: Contract | None = None) -> N
         raise WeightsError(f"{path}: {reason}", "the tensors of the model in its config", "train it again") from error
 
 
-def _read_config(folder: Path) -> tuple[str, Any, Contract]:
+def read_config(folder: Path) -> tuple[str, Any, Contract]:
+    """The model's name, its config and the contract.
+
+    Raises:
+        WeightsError: the file is missing, damaged, of another schema or of no known model.
+    """
     path = folder / CONFIG
     try:
         fields = json.loads(path.read_text())
@@ -156,7 +154,9 @@ def _read_config(folder: Path) -> tuple[str, Any, Contract]:
         described = dict(fields["contract"])
         described["value_range"] = tuple(described["value_range"])
         described["data"] = dict(described["data"])
-        return fields["model"], config, Contract(**described)
+        contract = Contract(**described)
+        _check(contract)
+        return fields["model"], config, contract
     except OSError as error:
         raise WeightsError(
             f"{path}: {error.strerror}", f"a folder with {TENSORS} and {CONFIG}", "check the path"
@@ -165,3 +165,31 @@ def _read_config(folder: Path) -> tuple[str, Any, Contract]:
         raise WeightsError(f"{path}: {error.given}", error.expected, error.next_step) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"{path}: {error}", "the JSON that `train` writes", "copy the folder again") from error
+
+
+def _check(contract: Contract) -> None:
+    """Raises ValueError (TypeError, AttributeError) for what no training writes."""
+    for name, least in (("context", 1), ("horizon", 0), ("channels", 1), ("height", 1), ("width", 1)):
+        value = getattr(contract, name)
+        if type(value) is not int or value < least:
+            raise ValueError(f"{name}={value!r}")
+    if contract.value_range != (0.0, 1.0):
+        raise ValueError(f"value_range={contract.value_range}, where models work in [0, 1]")
+    for split, digest in contract.splits.items():
+        if not re.fullmatch("[0-9a-f]{64}", digest):
+            raise ValueError(f"a SHA-256 of {split} of {digest!r}")
+
+
+def _halved(key: str, tensor: Tensor) -> Tensor:
+    """A tensor in half precision, unless it is of integers."""
+    if not tensor.is_floating_point():
+        return tensor
+    halved = tensor.half()
+    if not halved.isfinite().all():
+        largest = torch.finfo(torch.float16).max
+        raise WeightsError(
+            f"{key} with values up to {tensor.abs().max():g}",
+            f"at most {largest:g}, the largest in half precision",
+            "save without half",
+        )
+    return halved
