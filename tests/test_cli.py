@@ -27,7 +27,7 @@ from frame_forecast.data.moving_mnist import MovingMnistConfig
 from frame_forecast.errors import DataError, FrameForecastWarning, ShapeError, TaskError
 from frame_forecast.training import run as training
 from frame_forecast.training.config import Budget, TrainConfig
-from frame_forecast.training.run import RunSettings
+from frame_forecast.training.settings import RunSettings
 from frame_forecast.weights import find
 
 PUBLISHED = "mnist_test_seq.npy"
@@ -120,6 +120,10 @@ def refused(command: Command, *arguments: object, words: tuple[str, ...]) -> Non
     assert listing(Path()) == before
 
 
+def raise_(error: Exception) -> None:
+    raise error
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -137,7 +141,14 @@ def refused(command: Command, *arguments: object, words: tuple[str, ...]) -> Non
         ("train lstm_autoencoder --steps 1 --from nowhere", ("'nowhere'", "config.json")),
         ("train lstm_autoencoder --steps 1 --set size=32", ("32x32", "64x64")),
         ("train --resume nowhere", ("nowhere/run.json", "No such file")),
-        ("train --resume nowhere --steps 3", ("--resume",)),
+        ("train --resume nowhere --steps 3", ("--resume with --steps",)),
+        ("train --resume nowhere --seed 0", ("--resume with --seed",)),
+        ("train --resume nowhere --out elsewhere", ("--resume with --out",)),
+        ("train --resume nowhere --data moving_mnist", ("--resume with --data",)),
+        ("train --resume nowhere --set seed=0 --max-time 00:00:01", ("--resume with --max-time, --set",)),
+        ("train --resume nowhere --from nowhere", ("--resume with --from",)),
+        ("train lstm_autoencoder --resume nowhere", ("--resume with a preset",)),
+        ("train --resume nowhere --device cpu", ("nowhere/run.json", "No such file")),
         ("demo --minutes 0", ("budget of 0",)),
         ("demo --minutes -1", ("budget of -60",)),
         ("demo --minutes nan", ("budget of nan",)),
@@ -172,6 +183,10 @@ def refused(command: Command, *arguments: object, words: tuple[str, ...]) -> Non
         ("evaluate black --horizon 0", ("horizon=0",)),
         ("evaluate black --horizon -1", ("horizon=-1",)),
         ("evaluate black --task reconstruct --context 0", ("context=0",)),
+        ("evaluate black --horizon 100000000", ("10 + 100000000 frames", "GB", "horizon")),
+        (f"evaluate black --context {10**30}", ("GB", "context")),
+        ("evaluate black --task reconstruct --context 100000000", ("GB", "context")),
+        ("evaluate black --generated --clips 100000000", ("at most 10000",)),
         ("data fetch nope", ("'nope'", "mnist_test_seq")),
     ],
 )
@@ -202,6 +217,18 @@ def test_a_time_that_is_none(command: Command, text: str) -> None:
         ("horizon=-1", ("horizon=-1",)),
         ("validations=0", ("validations=0",)),
         (f"validations={10**400}", ("validations=1", "1 to")),
+        ("hidden=1000000", ("hidden=1000000", "GB", "smaller")),
+        (f"hidden={10**30}", ("hidden=1", "1 to")),
+        ("kernel=999999", ("kernel=999999", "GB", "smaller")),
+        ("layers=1000000000", ("layers=1000000000", "1 to")),
+        ("patch=100000", ("patch=100000", "GB", "smaller")),
+        ("batch_size=100000000", ("100000000 clips", "GB", "batch_size")),
+        ("context=100000000", ("100000000 + 10 frames", "GB", "context")),
+        ("horizon=100000000", ("10 + 100000000 frames", "GB", "horizon")),
+        (f"horizon={10**400}", ("horizon",)),
+        ("size=10000000", ("10000000x10000000", "GB", "size")),
+        ("digits=1000000000", ("digits=1000000000",)),
+        ("validation_clips=100000000", ("validation_clips=100000000", "at most")),
         ("size=20", ("20x20", "28x28")),
         ("step=nan", ("step=nan",)),
     ],
@@ -388,9 +415,14 @@ def test_a_folder_that_holds_a_run(command: Command, run_a: Path, arguments: tup
     refused(command, *arguments, run_a, words=("holds a run", "--resume"))
 
 
-@pytest.mark.parametrize("place", ["file/below", "/proc/below"])
-def test_a_place_that_cannot_be_written(command: Command, tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize("place", ["file/below", "/proc/below", "n" * 300])
+def test_a_place_that_cannot_be_written(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
     (tmp_path / "file").touch()  # permissions would not stop root
+    # Found before hours of work, not after them.
+    monkeypatch.setattr(workflows.evaluation, "evaluate", lambda *_, **__: raise_(RuntimeError("scored")))
+    monkeypatch.setattr(workflows, "rehearse", lambda *_, **__: raise_(RuntimeError("rehearsed")))
     refused(command, "evaluate", "black", "--clips", "1", "--json", place, words=(place, "folder"))
     refused(command, *TRAIN, "--out", place, words=(place, "folder"))
 
@@ -506,6 +538,26 @@ def test_a_package_without_weights_says_so(command: Command, tmp_path: Path, mon
 def test_a_release_in_the_place_of_something_else(command: Command, run_a: Path) -> None:
     refused(command, "release", run_a, run_a, words=("which is there",))
     refused(command, "release", run_a, "new", "--scores", "nowhere.json", words=("nowhere.json",))
+
+
+@pytest.mark.parametrize(
+    "fail",
+    [
+        lambda: np.empty(2**62, np.uint8),
+        lambda: torch.empty(2**62, dtype=torch.uint8),
+        lambda: raise_(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")),
+    ],
+    ids=["numpy", "torch", "cuda"],
+)
+def test_memory_that_runs_out(command: Command, monkeypatch: pytest.MonkeyPatch, fail: Callable[[], object]) -> None:
+    monkeypatch.setattr(workflows, "describe_data", fail)
+    refused(command, "data", "show", words=("out of memory", "batch_size"))
+
+
+def test_another_runtime_error_is_a_bug_and_is_shown(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workflows, "describe_data", lambda: raise_(RuntimeError("a bug")))
+    with pytest.raises(RuntimeError, match="a bug"):
+        command("data", "show")
 
 
 def test_ctrl_c(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from frame_forecast.errors import OutputError
-from frame_forecast.files import replacing, writing
+from frame_forecast.files import check_writable, replacing, writing
 
 
 def names(folder: Path) -> set[str]:
@@ -114,3 +114,21 @@ def test_writing_lets_other_errors_through(tmp_path: Path) -> None:
 def test_an_error_without_a_number_keeps_its_text(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="half a disk"), writing(tmp_path):
         raise OSError("half a disk")
+
+
+@pytest.mark.parametrize("name", ["new", "new/folders/file", "kept"])
+def test_asking_whether_a_path_can_be_written_changes_nothing(name: str, tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("kept")
+    check_writable(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert (tmp_path / "kept").read_text() == "kept"
+
+
+@pytest.mark.parametrize("name", ["folder", "file/below", "n" * 300])
+def test_a_path_that_cannot_be_written_is_known_beforehand(name: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError) as error:
+        check_writable(tmp_path / name)
+    assert str(tmp_path / name) in error.value.given
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]

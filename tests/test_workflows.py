@@ -24,7 +24,7 @@ from frame_forecast.models import create
 from frame_forecast.results import Results
 from frame_forecast.training import run
 from frame_forecast.training.module import TrainingModule
-from frame_forecast.training.run import RunSettings
+from frame_forecast.training.settings import RunSettings
 
 SETTINGS = [
     "hidden=4",
@@ -163,11 +163,11 @@ def finished_weights(finished: Path, tmp_path: Path) -> Path:
 
 def test_weights_are_scored_on_clips_like_those_they_were_trained_on(finished_weights: Path) -> None:
     edit_data(finished_weights, lambda data: data | {"digits": 3, "step": 0.25})
-    options = EVALUATION | {"published": True}
+    options = EVALUATION | {"published": True, "horizon": 2}
     results = workflows.evaluate(str(finished_weights), task="forecast", json_file=None, **options)
     assert results.data.name == "moving_mnist (size=32, digits=3, step=0.25), random test digits"
     source = sources.open_source(
-        "moving_mnist", "test", frames=13, config=MovingMnistConfig(size=32, digits=3, step=0.25)
+        "moving_mnist", "test", frames=5, config=MovingMnistConfig(size=32, digits=3, step=0.25)
     )
     assert results.data.sha256 == hashlib.sha256(source.clips(np.arange(2)).numpy().tobytes()).hexdigest()
 

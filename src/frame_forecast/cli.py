@@ -116,7 +116,7 @@ def train(
     settings: Settings = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; a new one under runs/ by default.")] = None,
     start: Annotated[Path | None, typer.Option("--from", help="Weights to start from.")] = None,
-    resume: Annotated[Path | None, typer.Option(help="Run folder to go on with; takes no other option.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Run folder to go on with; takes --device only.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of initial weights and generated clips; 0 by default.")] = None,
     device: Device = "auto",
 ) -> None:
@@ -127,8 +127,14 @@ def train(
 
     console = Console()
     if resume is not None:
-        if preset is not None or max_time is not None or steps is not None or settings or start is not None:
-            raise ConfigError("--resume with more settings", "--resume RUN alone", "the run's own settings are kept")
+        others = {"a preset": preset, "--data": data, "--max-time": max_time, "--steps": steps, "--set": settings}
+        others |= {"--out": out, "--from": start, "--seed": seed}
+        if typed := [name for name, value in others.items() if value not in (None, [])]:
+            raise ConfigError(
+                f"--resume with {', '.join(typed)}",
+                "--resume RUN alone, or with --device",
+                "leave the rest out: the run's own settings are kept",
+            )
         workflows.resume(resume, device=device, console=console)
         return
     if preset is None:

@@ -1,8 +1,14 @@
-"""Which processor to compute on, and in which precision it is fast."""
+"""Which processor to compute on, in which precision it is fast, and how much memory it has."""
+
+import os
+from pathlib import Path
 
 import torch
 
 from frame_forecast.errors import ConfigError
+
+BYTES_A_PIXEL = 40
+"""What a pixel of a clip takes while a model is evaluated, at the least (measured: 43 to 47)."""
 
 
 def choose_device(name: str = "auto") -> str:
@@ -29,3 +35,33 @@ def fast_bfloat16(device: str) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     # torch has no public question for this on CPUs.
     return device == "cpu" and torch.cpu._is_avx512_bf16_supported()
+
+
+def free_memory(device: str = "cpu") -> int | None:
+    """Bytes that a device can still give, None where it does not tell."""
+    if device.startswith("cuda"):
+        return torch.cuda.mem_get_info(device)[0]
+    limits: list[int] = []
+    if (info := Path("/proc/meminfo")).exists():
+        limits += [1024 * int(line.split()[1]) for line in info.read_text().splitlines() if "MemAvailable" in line]
+    elif hasattr(os, "sysconf"):  # macOS tells what is there, not what is free
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    container = Path("/sys/fs/cgroup/memory.max")
+    if container.exists() and (text := container.read_text().strip()).isdecimal():
+        limits.append(int(text))
+    return min(limits, default=None)
+
+
+def check_memory(needed: int, what: str, next_step: str, device: str = "cpu") -> None:
+    """Raises ConfigError where ``needed`` bytes for ``what`` are more than ``device`` can give.
+
+    An allocation that fails in time is an error; where the system promises more than it has, it ends
+    the process without a word.
+    """
+    free = free_memory(device)
+    if free is not None and needed > free:
+        raise ConfigError(
+            f"{what}, at least {min(needed, 10**18) / 1e9:,.1f} GB",
+            f"{free / 1e9:,.1f} GB at most, which are free on {device}",
+            next_step,
+        )

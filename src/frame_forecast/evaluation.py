@@ -19,6 +19,7 @@ from frame_forecast.models import TASKS, Model, create
 from frame_forecast.philox import stream_key
 from frame_forecast.results import EvaluatedClips, Results, Row, this_machine
 
+CLIPS_AT_ONCE = 50
 _BASELINES = ("black", "mean_frame", "copy_last")
 _BASELINES_OF_HOLES = ("black", "copy_last", "nearest", "linear")  # what is hidden has neighbours in time
 _PROTOCOL = {
@@ -102,7 +103,7 @@ def evaluate(
     clips: int,
     pattern: Pattern | None = None,
     seed: int = 0,
-    batch_size: int = 50,
+    batch_size: int = CLIPS_AT_ONCE,
     device: str | torch.device = "cpu",
     weights_sha256: str | None = None,
     progress: Callable[[int, int], None] | None = None,

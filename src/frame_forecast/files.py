@@ -1,5 +1,6 @@
 """Output that appears whole or not at all."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -38,6 +39,18 @@ def replacing(path: Path) -> Iterator[Path]:
                 raise
     finally:
         shutil.rmtree(holder, ignore_errors=True)
+
+
+def check_writable(path: Path) -> None:
+    """Raises OutputError unless a file could be made at ``path``; leaves nothing behind.
+
+    For what is written after hours of work: a folder that is missing, read-only or no folder shows at once.
+    """
+    with writing(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        folder = next(folder for folder in path.absolute().parents if folder.exists())
+        Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=folder)).rmdir()  # permissions alone do not tell
 
 
 @contextmanager

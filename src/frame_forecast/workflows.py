@@ -24,9 +24,10 @@ from frame_forecast.data import digits, download, published
 from frame_forecast.data.loaders import to_unit
 from frame_forecast.data.moving_mnist import MovingMnistConfig
 from frame_forecast.data.sources import ClipSource, open_source
+from frame_forecast.devices import BYTES_A_PIXEL, check_memory
 from frame_forecast.errors import ConfigError, OutputError
 from frame_forecast.evaluation import Results
-from frame_forecast.files import replacing
+from frame_forecast.files import check_writable, replacing
 from frame_forecast.masks import Pattern, RandomFrames, parse_pattern
 from frame_forecast.models import create, find, override, presets
 from frame_forecast.models.registry import parse_settings
@@ -34,7 +35,7 @@ from frame_forecast.philox import stream_key
 from frame_forecast.training import recipe, run
 from frame_forecast.training.checkpoints import nothing_kept
 from frame_forecast.training.config import Budget, TrainConfig
-from frame_forecast.training.run import RunSettings
+from frame_forecast.training.settings import RunSettings
 
 _DEMO_CLIPS = 300
 _SHOWN_CLIPS = 3
@@ -68,9 +69,10 @@ def train(settings: RunSettings, folder: Path | None, *, device: str, console: C
     """Rehearses, then trains; returns the run's folder.
 
     Raises:
-        OutputError: ``folder`` already holds a run.
+        OutputError: ``folder`` already holds a run, or cannot be written.
     """
     folder = folder or _RUNS / f"{time.strftime('%Y%m%d-%H%M%S')}-{settings.preset}"
+    check_writable(folder / "run.json")
     if (folder / "run.json").exists():
         raise OutputError(
             f"{folder}, which holds a run",
@@ -121,8 +123,10 @@ def report_run(folder: Path, *, clips: int, device: str, console: Console) -> Pa
     Raises:
         ConfigError: the folder holds no run.
         WeightsError: the run has not ended, so there are no weights.
+        OutputError: the folder cannot be written, which is found before anything is scored.
     """
     settings = RunSettings.read(folder)
+    check_writable(folder / "report.html")
     forecaster = predict.load(folder, device)
     config = settings.train
     source = _test_source(settings, device)
@@ -189,7 +193,12 @@ def evaluate(
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         json_file: where to write the results; None = nowhere.
         console: where progress is shown.
+
+    Raises:
+        OutputError: ``json_file`` cannot be written, which is found before anything is scored.
     """
+    if json_file is not None:
+        check_writable(json_file)
     holes = None if pattern is None else parse_pattern(pattern)
     if context is None:
         context = 20 if task == "recreate" else 10
@@ -209,6 +218,12 @@ def evaluate(
         network, name, digest = forecaster.model, forecaster.name, forecaster.contract.weights_sha256
         frames = _generator(forecaster.contract)
         device = str(forecaster.device)
+    check_memory(
+        BYTES_A_PIXEL * min(clips, evaluation.CLIPS_AT_ONCE) * (context + horizon) * frames.size**2,
+        f"clips of {context} + {horizon} frames of {frames.size}x{frames.size}",
+        "lower context or horizon",
+        device,
+    )
     source = open_source(
         data,
         split,

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 import pytest
+import torch
 
+from frame_forecast import devices
 from frame_forecast.errors import ConfigError
 from frame_forecast.models import create, entries, entry_of, find, override, presets
 from frame_forecast.models.registry import parse_settings
@@ -75,3 +77,19 @@ def test_settings_that_cannot_be_read_are_named(text: str) -> None:
         parse_settings([text], First(), Second())
     assert text.partition("=")[0] in error.value.given
     assert error.value.next_step
+
+
+def test_counting_parameters_first_changes_no_weights() -> None:
+    entry, config = find("conv_lstm_autoencoder")
+    torch.manual_seed(0)
+    direct = entry.model(config).state_dict()
+    torch.manual_seed(0)
+    torch.testing.assert_close(entry.build(config).state_dict(), direct, rtol=0, atol=0)
+
+
+def test_a_network_must_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = sum(parameter.nbytes for parameter in create("lstm_autoencoder", hidden=4).parameters())
+    monkeypatch.setattr(devices, "free_memory", lambda device: size)
+    create("lstm_autoencoder", hidden=4)
+    with pytest.raises(ConfigError, match="hidden=5"):
+        create("lstm_autoencoder", hidden=5)

@@ -11,7 +11,7 @@ import pytest
 
 from frame_forecast.errors import ConfigError
 from frame_forecast.training.config import Budget, TrainConfig
-from frame_forecast.training.run import RunSettings
+from frame_forecast.training.settings import RunSettings
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from frame_forecast import workflows
 from frame_forecast.errors import ConfigError
 from frame_forecast.training.config import Budget, TrainConfig
 from frame_forecast.training.recipe import read_recipe, seconds
-from frame_forecast.training.run import RunSettings
+from frame_forecast.training.settings import RunSettings
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 RECIPE = """

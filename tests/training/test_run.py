@@ -30,7 +30,7 @@ from frame_forecast.training import run
 from frame_forecast.training.config import Budget, TrainConfig
 from frame_forecast.training.module import TrainingModule
 from frame_forecast.training.optimizer import MuonAdamW
-from frame_forecast.training.run import RunSettings
+from frame_forecast.training.settings import RunSettings
 
 STEPS = 6  # validations after steps 2, 4 and 6
 TRAIN = TrainConfig(

@@ -18,6 +18,7 @@ from frame_forecast.errors import ConfigError
 from frame_forecast.philox import stream_key, uniform
 
 _DRAWS_PER_DIGIT = 4  # which digit, x, y, angle
+_MOST_DIGITS = 1000  # they are pasted one by one
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class MovingMnistConfig:
         for name in ("frames", "size", "digits"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)}", "1 or more", f"set another {name}")
+        if self.digits > _MOST_DIGITS:
+            raise ConfigError(f"digits={self.digits}", f"{_MOST_DIGITS} at most", "set fewer digits")
         if not 0 < self.step < 1:
             raise ConfigError(f"step={self.step}", "more than 0 and below 1", "set another step")
 

@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import torch
+
+from frame_forecast.devices import check_memory
 from frame_forecast.errors import ConfigError
 from frame_forecast.models.base import Model
 
@@ -28,6 +31,22 @@ class Entry:
     config: type
     presets: Mapping[str, Any]
     tiny: Any
+
+    def build(self, config: Any) -> Model:
+        """The model, untrained.
+
+        Raises:
+            ConfigError: its parameters do not fit into memory.
+        """
+        try:
+            with torch.device("meta"):  # tensors without numbers, to be counted
+                size = sum(parameter.nbytes for parameter in self.model(config).parameters())
+        except RuntimeError as error:
+            if "overflow" not in str(error).lower():
+                raise
+            size = 2**63
+        check_memory(size, f"a {self.name} of {config}", "make the network smaller")
+        return self.model(config)
 
 
 _ENTRIES: dict[str, Entry] = {}
@@ -142,7 +161,7 @@ def create(preset: str, **settings: Any) -> Model:
         settings: values of its config that should differ.
 
     Raises:
-        ConfigError: no such preset, key or value.
+        ConfigError: no such preset, key or value, or a network too large for memory.
     """
     entry, config = find(preset)
-    return entry.model(override(config, settings))
+    return entry.build(override(config, settings))

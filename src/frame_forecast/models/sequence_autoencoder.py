@@ -23,15 +23,18 @@ _TASKS: dict[str, frozenset[str]] = {
     "prediction": frozenset({"forecast"}),
     "composite": frozenset({"forecast", "reconstruct"}),
 }
+_MOST_LAYERS = 1000  # they are made one by one
+_MOST = 10**6
 
 
 def check_config(form: str, **counts: int) -> None:
-    """Raises ConfigError unless ``form`` is one of the three and each count is 1 or more."""
+    """Raises ConfigError unless ``form`` is one of the three and each count can be built."""
     if form not in _TASKS:
         raise ConfigError(f"form={form!r}", " or ".join(_TASKS), "set form to one of these")
     for name, count in counts.items():
-        if count < 1:
-            raise ConfigError(f"{name}={count}", "1 or more", f"set another {name}")
+        most = _MOST_LAYERS if name == "layers" else _MOST
+        if not 1 <= count <= most:
+            raise ConfigError(f"{name}={count}", f"1 to {most}", f"set another {name}")
 
 
 class SequenceAutoencoder(Model):

@@ -20,7 +20,7 @@ from frame_forecast.data.moving_mnist import MovingMnistConfig
 from frame_forecast.errors import ConfigError
 from frame_forecast.models import find, override
 from frame_forecast.training.config import Budget, TrainConfig
-from frame_forecast.training.run import RunSettings
+from frame_forecast.training.settings import RunSettings
 
 SUFFIX = ".toml"
 _TABLES = ("model", "train", "frames")

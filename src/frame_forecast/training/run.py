@@ -10,15 +10,12 @@
 """
 
 import dataclasses
-import hashlib
-import json
 import logging
 import math
 import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -37,95 +34,19 @@ from frame_forecast.data.loaders import FixedBatches, TrainingBatches, to_unit
 from frame_forecast.data.masking import ForecastMasking, Masking, MixedMasking
 from frame_forecast.data.moving_mnist import MovingMnistConfig
 from frame_forecast.data.sources import ClipSource, open_source
-from frame_forecast.devices import choose_device, fast_bfloat16
+from frame_forecast.devices import BYTES_A_PIXEL, check_memory, choose_device, fast_bfloat16
 from frame_forecast.errors import ConfigError, DataError, WeightsError
-from frame_forecast.files import replacing, writing
+from frame_forecast.files import writing
 from frame_forecast.models import Model, find, override
 from frame_forecast.training.callbacks import BudgetBar, Speed, StopWhenAsked, WarmedUpAverage
 from frame_forecast.training.checkpoints import BEST, LAST, MovableCheckpoint, check_checkpoints
-from frame_forecast.training.config import Budget, TrainConfig
 from frame_forecast.training.module import TrainingModule
+from frame_forecast.training.settings import RunClips, RunSettings
 
-_RECORDED_CLIPS = 16
+_MEAN_CLIPS = 64
+_BYTES_A_PIXEL_OF_MEAN = 5  # as uint8 and as float32
+_COPIES_OF_WEIGHTS = 4  # with their gradients, their average and a moment at least
 _OUTPUT_MARGIN = 1e-3  # the mean pixel stays this far from 0 and 1, whose logits are infinite
-
-
-@dataclass(frozen=True)
-class RunClips:
-    """What a run was begun on.
-
-    Args:
-        name: of the clips to train on.
-        sha256: of the bytes of the first clips to train and to validate on.
-    """
-
-    name: str
-    sha256: str
-
-    @classmethod
-    def of(cls, *sources: ClipSource) -> "RunClips":
-        """The record of these sources, the one to train on first."""
-        digest = hashlib.sha256()
-        for source in sources:
-            digest.update(source.clips(np.arange(_RECORDED_CLIPS)).cpu().numpy().tobytes())
-        return cls(sources[0].name, digest.hexdigest())
-
-
-@dataclass(frozen=True)
-class RunSettings:
-    """All that decides a run; kept as ``run.json``.
-
-    Args:
-        preset: name of the model's preset.
-        model: values of its config that differ from the preset's.
-        train: optimiser, loss, data seed.
-        budget: steps or seconds.
-        data: name of the data set.
-        frames: size and number of digits of generated clips; their length follows from ``train``.
-        start: folder of weights to start from, None = at random.
-        clips: recorded as the run begins; None = it has not, or an earlier version began it.
-    """
-
-    preset: str
-    budget: Budget
-    model: dict[str, Any] = dataclasses.field(default_factory=dict)
-    train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
-    data: str = "moving_mnist"
-    frames: MovingMnistConfig = dataclasses.field(default_factory=MovingMnistConfig)
-    start: str | None = None
-    clips: RunClips | None = None
-
-    def save(self, folder: Path) -> None:
-        """Writes ``folder/run.json``."""
-        with replacing(folder / "run.json") as temporary:
-            temporary.write_text(json.dumps({"schema": 1, **dataclasses.asdict(self)}, indent=2) + "\n")
-
-    @classmethod
-    def read(cls, folder: Path) -> "RunSettings":
-        """The settings of an earlier run.
-
-        Raises:
-            ConfigError: the folder holds no run, or one of another version.
-        """
-        path = folder / "run.json"
-        try:
-            fields = json.loads(path.read_text())
-            clips = fields.get("clips")
-            if fields.pop("schema") != 1:
-                raise ValueError("its schema is not 1")
-            return cls(
-                **{
-                    **fields,
-                    "budget": Budget(**fields["budget"]),
-                    "train": TrainConfig(**fields["train"]),
-                    "frames": MovingMnistConfig(**fields["frames"]),
-                    "clips": None if clips is None else RunClips(**clips),
-                }
-            )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ConfigError(
-                f"{path}: {error}", "the folder of a run that `frame-forecast train` began", "check the path"
-            ) from error
 
 
 def train(
@@ -158,7 +79,7 @@ def train(
     config = settings.train
     pl.seed_everything(config.seed, verbose=False)
     entry, preset = find(settings.preset)
-    model = entry.model(override(preset, settings.model))
+    model = entry.build(override(preset, settings.model))
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ConfigError(f"model {settings.preset!r}", "a model with parameters", "baselines need no training")
     if config.horizon == 0 and "forecast" in model.tasks:
@@ -170,6 +91,7 @@ def train(
     if settings.start is not None and not resume:
         weights.load_into(model, Path(settings.start))
     device = choose_device(device)
+    _check_memory(settings, model, device)
     sources = {
         split: open_source(
             settings.data,
@@ -221,6 +143,20 @@ def log_folders(folder: Path) -> list[Path]:
 
 def _version(log: Path) -> int:
     return int(log.name.removeprefix("version_"))
+
+
+def _check_memory(settings: RunSettings, model: Model, device: str) -> None:
+    """Raises ConfigError where the device cannot hold the least that training takes."""
+    config, size = settings.train, settings.frames.size
+    clips = max(config.batch_size * BYTES_A_PIXEL, _MEAN_CLIPS * _BYTES_A_PIXEL_OF_MEAN)
+    check_memory(
+        _COPIES_OF_WEIGHTS * sum(parameter.nbytes for parameter in model.parameters())
+        + clips * (config.context + config.horizon) * size**2,
+        f"training {settings.preset!r} on {config.batch_size} clips of {config.context} + {config.horizon} frames of "
+        f"{size}x{size}",
+        "set a smaller batch_size, context, horizon, size or network",
+        device,
+    )
 
 
 class _Data(pl.LightningDataModule):
@@ -311,7 +247,7 @@ def _precision(wanted: str, device: str) -> Any:
 def _start_at_mean(model: Model, source: ClipSource) -> None:
     """Starts output biases at the mean pixel: learning that the world is mostly black takes
     a hundred steps otherwise."""
-    mean = to_unit(source.clips(np.arange(64))).mean().clamp(_OUTPUT_MARGIN, 1 - _OUTPUT_MARGIN)
+    mean = to_unit(source.clips(np.arange(_MEAN_CLIPS))).mean().clamp(_OUTPUT_MARGIN, 1 - _OUTPUT_MARGIN)
     with torch.no_grad():
         for layer in model.output_layers():
             assert layer.bias is not None

@@ -93,7 +93,7 @@ def load(folder: Path) -> tuple[Model, str, Contract]:
         WeightsError: files are missing, damaged, of another schema or of another model.
     """
     name, config, contract = read_config(folder)
-    model: Model = entry_of(name).model(config)
+    model = entry_of(name).build(config)
     try:
         model.check_frames(contract.channels, contract.height, contract.width)
     except ShapeError as error:
