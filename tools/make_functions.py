@@ -41,6 +41,7 @@ MODULES = (
     "data.moving_mnist",
     "data.sources",
     "report",
+    "reporting",
     "workflows",
     "release",
     "errors",
