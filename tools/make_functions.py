@@ -44,6 +44,7 @@ MODULES = (
     "data.masking",
     "data.sources",
     "report",
+    "reporting",
     "workflows",
     "release",
     "errors",
