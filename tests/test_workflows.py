@@ -15,7 +15,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from frame_forecast import weights, workflows
+from frame_forecast import reporting, weights, workflows
 from frame_forecast.data import digits, sources
 from frame_forecast.data.digits import Digits
 from frame_forecast.data.moving_mnist import MovingMnistConfig
@@ -84,7 +84,7 @@ def _offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def finished() -> Path:
     """A trained run with its report."""
     folder = workflows.train(settings(), Path("run"), device="cpu", console=Console(quiet=True))
-    page = workflows.report_run(folder, clips=2, device="cpu", console=Console(quiet=True))
+    page = reporting.report_run(folder, clips=2, device="cpu", console=Console(quiet=True))
     assert page.parent == folder
     assert page.read_text().startswith("<!")
     return folder
@@ -221,12 +221,13 @@ def test_a_report_of_a_model_that_fills_holes(finished: Path, monkeypatch: pytes
         return forecaster
 
     monkeypatch.setattr(workflows.predict, "load", with_another_model)
-    page = workflows.report_run(finished, clips=2, device="cpu", console=Console(quiet=True))
+    page = reporting.report_run(finished, clips=2, device="cpu", console=Console(quiet=True))
     results = [Results.from_json_dict(record) for record in json.loads((page.parent / "results.json").read_text())]
     assert [(r.task, r.context, r.horizon, r.pattern) for r in results] == [
         ("forecast", 3, 2, None),
-        ("reconstruct", 3, 0, "interleaved:4"),
         ("recreate", 5, 0, "random:0.5"),
+        ("recreate", 5, 0, "gap:3"),  # of 5 frames, with one before and one after
+        ("reconstruct", 3, 0, "interleaved:4"),
     ]
     strips = {path.name.partition("_")[0] for path in (page.parent / "strips").iterdir()}
     assert strips == {"forecast", "recreate", "reconstruct"}
@@ -287,7 +288,7 @@ def test_a_run_stopped_before_its_first_checkpoint_starts_again(
     assert "starts from the beginning" in said.export_text()
     tensors = [weights.load(path / "weights")[0].state_dict() for path in (folder, finished)]
     torch.testing.assert_close(*tensors)
-    workflows.report_run(folder, clips=1, device="cpu", console=Console(quiet=True))
+    reporting.report_run(folder, clips=1, device="cpu", console=Console(quiet=True))
 
 
 def test_resuming_what_is_no_run_is_an_error(tmp_path: Path) -> None:

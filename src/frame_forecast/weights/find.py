@@ -65,6 +65,12 @@ def describe(tag: str) -> Released:
     )
 
 
+def tag_of(folder: Path) -> str | None:
+    """The tag of a released folder, wherever it lies; None for one that is no release or has another name."""
+    name = folder.resolve().name
+    return name if "." in name and (folder / GOLDEN).is_file() else None
+
+
 def find_folder(name_or_path: str | Path) -> Path:
     """The folder of weights that a user means.
 
