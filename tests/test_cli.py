@@ -210,6 +210,9 @@ def test_a_time_that_is_none(command: Command, text: str) -> None:
         ("batch_size=0", ("batch_size=0",)),
         ("learning_rate=nan", ("learning_rate=nan",)),
         ("learning_rate=inf", ("learning_rate=inf",)),
+        ("learning_rate=1e300", ("learning_rate=1e+300", "at most")),
+        ("muon_learning_rate=1e39", ("muon_learning_rate=1e+39", "at most")),
+        ("weight_decay=1e300", ("weight_decay=1e+300",)),
         ("weight_decay=-1", ("weight_decay=-1",)),
         ("seed=-1", ("seed=-1",)),
         ("loss=nope", ("'nope'", "mse")),
@@ -365,6 +368,40 @@ def test_json_that_is_something_else(command: Command, run_a: Path, content: str
     (run_a / "weights" / "config.json").write_text(content)
     refused(command, "train", "--resume", run_a, words=("run.json",))
     refused(command, "evaluate", run_a, words=("config.json",))
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (("preset",), ["conv_lstm_autoencoder"]),
+        (("model",), 5),
+        (("model",), None),
+        (("model", "hidden"), "4"),
+        (("budget", "steps"), 2.5),
+        (("budget", "steps"), True),
+        (("budget", "seconds"), "1"),
+        (("train", "context"), 2.5),
+        (("train", "batch_size"), 2.5),
+        (("train", "learning_rate"), 10**400),
+        (("train", "colour"), 1),
+        (("train",), [1]),
+        (("frames", "digits"), 2.5),
+        (("frames", "size"), "32"),
+        (("data",), 5),
+        (("start",), 5),
+        (("clips", "sha256"), None),
+        (("clips",), 5),
+    ],
+)
+def test_settings_of_a_run_that_cannot_be(command: Command, run_a: Path, keys: tuple[str, ...], value: object) -> None:
+    path = run_a / "run.json"
+    fields = json.loads(path.read_text())
+    place = fields
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    path.write_text(json.dumps(fields))
+    refused(command, "train", "--resume", run_a, words=(str(keys[-1]),))
 
 
 def test_tensors_that_their_digest_vouches_for_but_that_are_none(command: Command, run_a: Path) -> None:
@@ -552,6 +589,23 @@ def test_a_release_in_the_place_of_something_else(command: Command, run_a: Path)
 def test_memory_that_runs_out(command: Command, monkeypatch: pytest.MonkeyPatch, fail: Callable[[], object]) -> None:
     monkeypatch.setattr(workflows, "describe_data", fail)
     refused(command, "data", "show", words=("out of memory", "batch_size"))
+
+
+@pytest.mark.parametrize("arguments", [("evaluate",), (*TRAIN, "--from"), ("report",), (*TRAIN, "--out")])
+def test_a_name_that_is_too_long(command: Command, arguments: tuple[str, ...]) -> None:
+    refused(command, *arguments, "n" * 300, words=("nnn", "File name too long"))
+
+
+def test_an_output_that_lacks_characters(offline: Path, tmp_path: Path) -> None:
+    process = subprocess.run(
+        [sys.executable, "-m", "frame_forecast", "evaluate", "black", "--clips", "1"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    assert b"bin_f1" in process.stdout
 
 
 def test_another_runtime_error_is_a_bug_and_is_shown(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

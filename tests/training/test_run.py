@@ -148,7 +148,10 @@ def test_an_interrupted_run_ends_as_if_undisturbed(after: int, tmp_path: Path, w
         ):
             assert_identical(one[part], other[part])
     assert_identical(released(whole), released(parts))
-    assert weights.load(whole / "weights")[2] == weights.load(parts / "weights")[2]
+    contracts = [weights.load(folder / "weights")[2] for folder in (whole, parts)]
+    for contract in contracts:
+        del contract.training["seconds"]
+    assert contracts[0] == contracts[1]
     changed = (checkpoint(whole)["state_dict"], checkpoint(whole)["current_model_state"])
     with pytest.raises(AssertionError):  # the average lags, so comparing both is no repetition
         assert_identical(*changed)

@@ -30,9 +30,9 @@ class MaskedLstmConfig:
 
     patch: int = 8
     width: int = 96
-    hidden: int = 64
-    mix: int = 192
-    directions: str = "bfbf"
+    hidden: int = 56
+    mix: int = 128
+    directions: str = "bfff"
     kernel: int = 3
 
     def __post_init__(self) -> None:

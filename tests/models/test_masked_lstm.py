@@ -1,0 +1,75 @@
+"""What only masked_lstm does: it looks both ways, and at every channel alike."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from frame_forecast.errors import ConfigError
+from frame_forecast.models import create
+from frame_forecast.models.masked_lstm import MaskedLstm, MaskedLstmConfig, _reversal, _reverse
+from frame_forecast.models.summary import summarise
+
+TINY = MaskedLstmConfig(patch=4, width=8, hidden=8, mix=8, directions="bf")
+
+
+def build(**settings: object) -> MaskedLstm:
+    torch.manual_seed(0)
+    model = MaskedLstm(dataclasses.replace(TINY, **settings))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return model.eval()
+
+
+def influence(model: MaskedLstm, source: int, gap: list[int], frames: int = 7) -> list[bool]:
+    """For each frame of the gap, whether its prediction depends on the source frame."""
+    clip = torch.rand((1, frames, 1, 8, 8), generator=torch.Generator().manual_seed(1))
+    observed = torch.ones((1, frames, 1, 1, 1), dtype=torch.bool)
+    observed[0, gap] = False
+    changed = clip.clone()
+    changed[:, source] = 1 - changed[:, source]
+    before, after = model(clip, observed), model(changed, observed)
+    return [not torch.equal(before[0, t], after[0, t]) for t in gap]
+
+
+def test_a_gap_is_filled_from_both_sides() -> None:
+    assert influence(build(), source=0, gap=[2, 3, 4]) == [True] * 3
+    assert influence(build(), source=6, gap=[2, 3, 4]) == [True] * 3
+
+
+@pytest.mark.parametrize(("directions", "past", "future"), [("f", True, False), ("b", False, True)])
+def test_one_layer_carries_one_way(directions: str, past: bool, future: bool) -> None:
+    model = build(directions=directions)
+    assert influence(model, source=0, gap=[3]) == [past]
+    assert influence(model, source=6, gap=[3]) == [future]
+
+
+def test_channels_are_treated_alike() -> None:
+    model = build()
+    clip = torch.rand((2, 5, 3, 9, 10), generator=torch.Generator().manual_seed(1))
+    observed = torch.rand((2, 5, 1, 9, 10), generator=torch.Generator().manual_seed(2)) < 0.6
+    together = model(clip, observed)
+    alone = torch.cat([model(clip[:, :, c : c + 1], observed) for c in range(3)], dim=2)
+    torch.testing.assert_close(together, alone, atol=1e-6, rtol=1e-5)
+
+
+def test_running_backwards_leaves_padding_at_the_end() -> None:
+    valid = torch.arange(5) < torch.tensor([5, 2, 1])[:, None]
+    tokens = torch.arange(5)[:, None].expand(5, 3)
+    backwards = _reverse(tokens, _reversal(valid))
+    assert backwards.T.tolist() == [[4, 3, 2, 1, 0], [1, 0, 2, 3, 4], [0, 1, 2, 3, 4]]
+    assert torch.equal(_reverse(backwards, _reversal(valid)), tokens)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"directions": ""}, {"directions": "fxb"}, {"kernel": 2}, {"patch": 0}, {"hidden": -1}]
+)
+def test_networks_that_cannot_be(settings: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match="expected"):
+        create("masked_lstm_small", **settings)
+
+
+def test_the_presets_keep_their_promises() -> None:
+    """At most 1 GMAC for 10 -> 10 at 64x64, and at most 16 million parameters."""
+    assert summarise(create("masked_lstm_small")).gmac <= 1
+    assert sum(parameter.numel() for parameter in create("masked_lstm").parameters()) <= 16e6
