@@ -413,6 +413,14 @@ def test_tensors_that_their_digest_vouches_for_but_that_are_none(command: Comman
     refused(command, "evaluate", run_a, words=("weights.safetensors",))
 
 
+def test_the_config_of_a_model_that_memory_cannot_hold(command: Command, run_a: Path) -> None:
+    path = run_a / "weights" / "config.json"
+    config = json.loads(path.read_text())
+    config["config"]["hidden"] = 1_000_000
+    path.write_text(json.dumps(config))
+    refused(command, "evaluate", run_a, words=("hidden=1000000", "GB"))
+
+
 def test_the_config_of_another_model(command: Command, runs: Path, run_a: Path) -> None:
     shutil.copy(runs / "b" / "weights" / "config.json", run_a / "weights")
     refused(command, "evaluate", run_a, words=("weights.safetensors", "another model"))

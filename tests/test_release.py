@@ -9,9 +9,9 @@ import torch
 
 from frame_forecast import weights
 from frame_forecast.errors import ConfigError, DataError, FrameForecastError, OutputError, WeightsError
-from frame_forecast.evaluation import EvaluatedClips, Machine, Results, Row
 from frame_forecast.models import create
 from frame_forecast.release import release
+from frame_forecast.results import EvaluatedClips, Machine, Results, Row
 
 NAME = "conv_lstm_autoencoder"
 SPLITS = {"train": "1" * 64, "test": "2" * 64}
