@@ -5,11 +5,8 @@
     python benchmarks/moving_mnist.py --out benchmarks/results/moving_mnist.csv
 """
 
-import csv
 import os
-import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +16,7 @@ import numpy as np
 import torch
 import typer
 
+from common import record
 from frame_forecast.data.digits import load_digits
 from frame_forecast.data.moving_mnist import MovingMnist
 
@@ -66,37 +64,12 @@ def measurements(repeats: int) -> Iterator[dict[str, object]]:
             }
 
 
-def machine() -> dict[str, object]:
-    """What was measured, and on what."""
-    here = Path(__file__).parent
-    git = ["git", "-C", str(here), "describe", "--always", "--dirty", "--exclude=*"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
-    info = Path("/proc/cpuinfo")  # on Linux platform.processor() is mostly empty
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return {
-        "cpu": names[0] if names else platform.processor(),
-        "cores": os.cpu_count(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "commit": commit or "unknown",
-    }
-
-
 def main(
     out: Annotated[Path, typer.Option(help="CSV file to write.")] = Path("benchmarks/results/moving_mnist.csv"),
     repeats: Annotated[int, typer.Option(min=1, help="Repeats of each measurement.")] = 9,
 ) -> None:
     """Measures, prints and writes."""
-    rows = []
-    for row in measurements(repeats):
-        typer.echo(", ".join(f"{key} {value}" for key, value in row.items()))
-        rows.append(row | machine())
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    record(measurements(repeats), out)
 
 
 if __name__ == "__main__":
