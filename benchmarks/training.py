@@ -33,7 +33,7 @@ from frame_forecast.training.optimizer import build_optimizer
 
 BATCH, CONTEXT, HORIZON, SIZE = 16, 10, 10, 64
 MATRIX = 2048
-HIDDEN, MAP = 64, 8  # channels and size of the layer's state, about those of masked_lstm_small
+HIDDEN, MAP = 56, 8  # channels and size of the layer's state: those of masked_lstm_small
 LAYER_SHARE = 0.15  # of the time
 
 

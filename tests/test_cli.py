@@ -568,7 +568,15 @@ def test_a_run_is_released_with_its_scores_and_found_by_its_tag(
         assert (verified.code, verified.err) == (0, "")
         assert verified.out.startswith("".join(name) or "tiny.moving_mnist")
         assert verified.out.count("\n") == 1
-    assert command("evaluate", "moving_mnist", "--clips", 1, "--context", 3, "--horizon", 2).code == 0
+    scored = command("evaluate", "moving_mnist", "--clips", 1, "--context", 3, "--horizon", 2)
+    assert (scored.code, scored.err) == (0, "")
+    assert "tiny.moving_mnist" in scored.out
+    assert command(*TRAIN, "--from", "tiny.moving_mnist", "--out", "further").code == 0
+    assert RunSettings.read(Path("further")).start == str(tmp_path / "released" / "tiny.moving_mnist")
+    reported = command("report", "tiny.moving_mnist", "--clips", 1, "--no-view", "--out", "page")
+    assert (reported.code, reported.err) == (0, "")
+    assert reported.out.endswith("page/report.html\n")
+    assert Path("page/report.html").is_file()
     path = tmp_path / "released" / "tiny.moving_mnist" / "golden.npz"
     path.write_bytes(path.read_bytes()[:-9])
     refused(command, "models", "--verify", words=("golden.npz",))

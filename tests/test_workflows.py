@@ -20,7 +20,6 @@ from frame_forecast.data import digits, sources
 from frame_forecast.data.digits import Digits
 from frame_forecast.data.moving_mnist import MovingMnistConfig
 from frame_forecast.errors import ConfigError, FrameForecastError, OutputError, TaskError, WeightsError
-from frame_forecast.models import create
 from frame_forecast.results import Results
 from frame_forecast.training import run
 from frame_forecast.training.module import TrainingModule
@@ -210,27 +209,6 @@ def test_a_recreation_is_of_the_pattern_and_of_20_frames() -> None:
     assert (results.pattern, results.context, results.horizon) == ("gap:3-8", 20, 0)
     assert list(dict.fromkeys(row.model for row in results.rows)) == ["linear", "black", "copy_last", "nearest"]
     assert "seed 5" in results.conventions["pattern"]
-
-
-def test_a_report_of_a_model_that_fills_holes(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    load = workflows.predict.load
-
-    def with_another_model(*arguments: Any) -> workflows.predict.Forecaster:
-        forecaster = load(*arguments)
-        forecaster.model = create("linear")
-        return forecaster
-
-    monkeypatch.setattr(workflows.predict, "load", with_another_model)
-    page = reporting.report_run(finished, clips=2, device="cpu", console=Console(quiet=True))
-    results = [Results.from_json_dict(record) for record in json.loads((page.parent / "results.json").read_text())]
-    assert [(r.task, r.context, r.horizon, r.pattern) for r in results] == [
-        ("forecast", 3, 2, None),
-        ("recreate", 5, 0, "random:0.5"),
-        ("recreate", 5, 0, "gap:3"),  # of 5 frames, with one before and one after
-        ("reconstruct", 3, 0, "interleaved:4"),
-    ]
-    strips = {path.name.partition("_")[0] for path in (page.parent / "strips").iterdir()}
-    assert strips == {"forecast", "recreate", "reconstruct"}
 
 
 def test_results_never_replace_a_folder(tmp_path: Path) -> None:

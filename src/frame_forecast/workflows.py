@@ -21,6 +21,7 @@ from frame_forecast.files import check_writable, replacing
 from frame_forecast.masks import parse_pattern
 from frame_forecast.models import create, find, presets
 from frame_forecast.models.registry import parse_settings
+from frame_forecast.models.summary import summarise
 from frame_forecast.progress import bar
 from frame_forecast.training import recipe, run
 from frame_forecast.training.checkpoints import nothing_kept
@@ -28,7 +29,9 @@ from frame_forecast.training.config import Budget, TrainConfig
 from frame_forecast.training.settings import RunSettings
 
 _DEMO_CLIPS = 300
-_RELEASED_CLIPS = 100  # they take longer to score than what is trained in minutes
+# Released weights get fewer clips the larger the model is, so that the demo ends in minutes.
+_RELEASED_GMAC = 200
+_LEAST_CLIPS, _MOST_CLIPS = 20, 200
 
 
 def demo(folder: Path | None, *, minutes: float, preset: str, seed: int, device: str, console: Console) -> Path:
@@ -54,7 +57,12 @@ def demo(folder: Path | None, *, minutes: float, preset: str, seed: int, device:
         console.print(f"no released weights of {settings.data} in this package: the report has the trained model alone")
     folder = train(settings, folder, device=device, console=console, beside=beside)
     page = reporting.report_run(
-        folder, clips=_DEMO_CLIPS, device=device, console=console, beside=beside, beside_clips=_RELEASED_CLIPS
+        folder,
+        clips=_DEMO_CLIPS,
+        device=device,
+        console=console,
+        beside=beside,
+        beside_clips=0 if beside is None else _affordable(beside),
     )
     console.print(f"done in {(time.monotonic() - started) / 60:.1f} minutes: {page}")
     return page
@@ -284,6 +292,12 @@ def fetch_data(what: str, folder: Path, *, console: Console) -> list[Path]:
 def _describe(found: digits.Digits) -> str:
     """What the digits are, and why they are not MNIST if they are not."""
     return f"{found.description}: {found.note}" if found.note else found.description
+
+
+def _affordable(name: str) -> int:
+    """How many clips to score released weights on."""
+    model, _, _ = weights.load(weights.find_folder(name))
+    return min(_MOST_CLIPS, max(_LEAST_CLIPS, round(_RELEASED_GMAC / summarise(model).gmac)))
 
 
 @contextmanager

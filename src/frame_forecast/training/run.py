@@ -269,6 +269,7 @@ def _release(settings: RunSettings, folder: Path, module: TrainingModule, traine
         module.load_state_dict(state)
     speed = next(callback for callback in trainer.callbacks if isinstance(callback, Speed))  # pyright: ignore[reportAttributeAccessIssue]
     config, source = settings.train, data.sources[0]
+    test = open_source(settings.data, "test", published=False, config=settings.frames)
     _, _, channels, height, width = source.clips(np.arange(1)).shape
     weights.save(
         folder / "weights",
@@ -288,6 +289,7 @@ def _release(settings: RunSettings, folder: Path, module: TrainingModule, traine
             "seconds": round(speed.elapsed),
             "validation_loss": min(losses),
         },
+        splits={clips.split: clips.images_sha256 for clips in (*data.sources, test)},
     )
     return folder / "weights"
 
