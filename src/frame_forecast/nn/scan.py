@@ -4,7 +4,7 @@ Backpropagation through time needs, at every step, the gradient of the state bef
 not yet that of the weights: the sum over steps of ``gradient of the gates x state`` is one
 product over all steps at once. Autograd makes it step by step; here it is made once, after
 the loop. Besides, each step writes into tensors made for all steps, where autograd would
-keep a dozen small ones and stack the results. Together that takes an eighth off the forward
+keep a dozen small ones and stack the results. Together that takes a sixth off the forward
 and backward pass of a ConvLSTM on one CPU core (``benchmarks/training.py``: 16 clips, bfloat16).
 """
 
