@@ -5,7 +5,6 @@
     python benchmarks/moving_mnist.py --out benchmarks/results/moving_mnist.csv
 """
 
-import os
 import statistics
 import time
 from collections.abc import Iterator
@@ -16,12 +15,11 @@ import numpy as np
 import torch
 import typer
 
-from common import record
+from common import THREADS, places, record
 from frame_forecast.data.digits import load_digits
 from frame_forecast.data.moving_mnist import MovingMnist
 
 BATCH_SIZES = (8, 64, 256)
-THREADS = (1, 2)
 CLIPS = 512  # a repeat: long enough for the clock, and the same for every batch size
 
 
@@ -39,37 +37,30 @@ def clips_per_second(source: MovingMnist, batch_size: int, repeats: int) -> list
     return speeds[1:]
 
 
-def measurements(repeats: int) -> Iterator[dict[str, object]]:
+def measurements(threads: list[int], repeats: int) -> Iterator[dict[str, object]]:
     """A row for each device, number of threads and batch size."""
     digits = load_digits("train")
-    places = [("cpu", threads) for threads in THREADS]
-    if torch.cuda.is_available():
-        places.append(("cuda", 1))
-    for device, threads in places:
-        torch.set_num_threads(threads)
+    for device, place in places(threads):
         source = MovingMnist(digits.images, "train", device=device)
         for batch_size in BATCH_SIZES:
-            load = os.getloadavg()[0]
             speeds = clips_per_second(source, batch_size, repeats)
-            yield {
-                "device": device if device == "cpu" else torch.cuda.get_device_name(),
-                "threads": threads,
+            yield place | {
                 "batch_size": batch_size,
                 "clips_per_second_median": round(statistics.median(speeds)),
                 "clips_per_second_min": round(min(speeds)),
                 "clips_per_second_max": round(max(speeds)),
                 "repeats": repeats,
-                "load_average_before": round(load, 1),
                 "digits": digits.description,
             }
 
 
 def main(
     out: Annotated[Path, typer.Option(help="CSV file to write.")] = Path("benchmarks/results/moving_mnist.csv"),
+    threads: Annotated[list[int], typer.Option(min=1, help="CPU threads; may be given several times.")] = THREADS,
     repeats: Annotated[int, typer.Option(min=1, help="Repeats of each measurement.")] = 9,
 ) -> None:
     """Measures, prints and writes."""
-    record(measurements(repeats), out)
+    record(out, measurements(threads, repeats))
 
 
 if __name__ == "__main__":

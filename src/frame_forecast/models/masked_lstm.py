@@ -109,8 +109,9 @@ class MaskedLstm(Model):
         # Channels become clips: (T, B * C, 2, H, W), frames beside their masks.
         pixels = torch.stack([frames, observed.expand_as(frames).to(frames.dtype)], dim=3)
         pixels = F.pad(pixels.permute(1, 0, 2, 3, 4, 5).flatten(1, 2), (0, -W % p, 0, -H % p))
-        patches = F.pixel_unshuffle(pixels, p)  # (T, B * C, 2 * p * p, H / p, W / p)
-        tokens = self.embed(patches.permute(0, 1, 3, 4, 2)).float()  # (T, B * C, H / p, W / p, width)
+        patches = F.pixel_unshuffle(pixels, p).permute(0, 1, 3, 4, 2)  # (T, B * C, H / p, W / p, 2 * p * p)
+        # Contiguous, or without gradients the linear map would be a product for each frame.
+        tokens = self.embed(patches.contiguous()).float()  # (T, B * C, H / p, W / p, width)
         reversal = _reversal(valid.repeat_interleave(C, dim=0))
         for layer in self.layers:
             tokens = layer(tokens, reversal)
