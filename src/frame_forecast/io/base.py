@@ -367,6 +367,6 @@ def _pack(source: Path, target: Path) -> None:
         source.open("rb") as plain,
         target.open("wb") as file,
         # Neither a name nor a time inside, so that equal frames make equal files.
-        gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as inner,
+        gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0) as inner,
     ):
         shutil.copyfileobj(plain, inner, _CHUNK)

@@ -4,7 +4,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
@@ -99,7 +99,7 @@ def from_frame(values: np.ndarray, axes: str) -> np.ndarray:
     return np.ascontiguousarray(array.transpose([own.index(letter) for letter in axes]))
 
 
-def frames_of(file: BinaryIO, path: Path, shape: tuple[int, ...], axes: str, dtype: np.dtype) -> Iterator[np.ndarray]:
+def frames_of(file: IO[bytes], path: Path, shape: tuple[int, ...], axes: str, dtype: np.dtype) -> Iterator[np.ndarray]:
     """The frames ``(C, H, W)`` of an array in C order that begins where ``file`` stands.
 
     Args:
@@ -121,7 +121,7 @@ def frames_of(file: BinaryIO, path: Path, shape: tuple[int, ...], axes: str, dty
         del mapped
 
 
-def _read_array(file: BinaryIO, path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+def _read_array(file: IO[bytes], path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     array = np.empty(shape, dtype)
     wanted = array.reshape(-1).view(np.uint8)
     done = 0

@@ -11,7 +11,7 @@ import numpy as np
 from frame_forecast.io.base import Time
 
 _DATES = ("%Y%m%d", "%Y-%m-%d")
-_CLOCKS = ("%H%M%S", "%H-%M-%S", "%H:%M:%S", "%H.%M.%S", "%H%M")
+_CLOCKS = ("%H%M%S", "%H-%M-%S", "%H:%M:%S", "%H.%M.%S", "%H%M", "%H-%M", "%H:%M", "%H.%M")
 _PATTERNS = (
     "%Y%m%d%H%M%S",
     "%Y%m%d%H%M",
@@ -62,14 +62,14 @@ def times_in(names: Sequence[str]) -> tuple[np.ndarray, Naming | None] | None:
 
     Returns:
         datetime64[s] ``(files,)`` and how they are named, None where that differs in other places too.
-        Nothing at all unless every name has a date in the same form.
+        Nothing at all unless every name has a date of its own in the same form.
     """
     for pattern in _PATTERNS:
         expression = _expression(pattern)
         found = [expression.search(name) for name in names]
         dates = [_date(match[0], pattern) for match in found if match is not None]
-        if len(dates) < len(names) or None in dates:
-            continue
+        if len(dates) < len(names) or None in dates or len(set(dates)) < len(names):
+            continue  # dates that several files share are not what tells them apart
         times = np.array(dates, dtype="datetime64[s]")
         around = {(match.string[: match.start()], match.string[match.end() :]) for match in found if match}
         return times, Naming(*around.pop(), pattern) if len(around) == 1 else None

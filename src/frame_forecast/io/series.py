@@ -110,7 +110,7 @@ class Series(Source):
 
     def __iter__(self) -> Iterator[Frame]:
         for number, file in enumerate(self._files):
-            with self._open(file) as reader:
+            with reading(file), self._open(file) as reader:
                 for frame in reader:
                     yield frame if self.header.times is None else replace(frame, time=self.header.times[number])
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy
@@ -23,7 +23,7 @@ from frame_forecast.io.registry import register_reader, register_writer
 MAGIC = b"\x93NUMPY"
 
 
-def read_header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], bool, np.dtype]:
+def read_header(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], bool, np.dtype]:
     """Shape, whether the first axis varies fastest, and dtype; ``file`` then stands at the values.
 
     Raises:
@@ -87,12 +87,12 @@ class NpyWriter(Writer):
         layout: str = header.meta.get("layout", "THW" if header.channels == 1 else "TCHW")
         if "T" not in layout and header.frames != 1:
             layout = f"T{layout}"  # one array of what was a series of files with a frame each
-        self._layout = layout
+        self.layout = layout
         self._fortran: bool = header.meta.get("fortran", False)
         # Axes as the file's bytes run: where the first axis varies fastest, the other way round.
         self._axes = layout[::-1] if self._fortran else layout
         self._mapped: np.memmap | None = None
-        self._file: BinaryIO | None = None
+        self._file: IO[bytes] | None = None
         if self._axes.startswith("T") or "T" not in self._axes:
             self._file = path.open("wb")
             self._write_header(self._file, 0)
@@ -103,9 +103,9 @@ class NpyWriter(Writer):
 
     def _shape(self, frames: int) -> tuple[int, ...]:
         sizes = dict(zip("TCHW", (frames, *self.header.shape), strict=True))
-        return tuple(sizes[letter] for letter in self._layout)
+        return tuple(sizes[letter] for letter in self.layout)
 
-    def _write_header(self, file: BinaryIO, frames: int) -> None:
+    def _write_header(self, file: IO[bytes], frames: int) -> None:
         file.seek(0)
         descr = npy.dtype_to_descr(self.header.dtype)
         # NumPy leaves room for any number of frames, so that the header of the end is as long as this.
@@ -116,8 +116,8 @@ class NpyWriter(Writer):
         if self._file is not None:
             self._file.write(from_frame(values, self._axes.replace("T", "")).data)
         elif self._mapped is not None:
-            whole = (slice(None),) * self._layout.index("T")
-            self._mapped[*whole, self.written] = from_frame(values, self._layout.replace("T", ""))
+            whole = (slice(None),) * self.layout.index("T")
+            self._mapped[*whole, self.written] = from_frame(values, self.layout.replace("T", ""))
 
     def finish(self) -> None:
         if self._file is not None:
