@@ -260,6 +260,21 @@ def test_truncated_files_are_refused_and_nothing_is_written(kind: str, share: fl
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("kind", ["tif", "gif", "npz", "npy"])
+def test_no_cut_loses_frames_in_silence(kind: str, tmp_path: Path) -> None:
+    clip = Clip.from_array(np.random.default_rng(8).integers(0, 99, (4, 5, 5)).astype(np.uint8))
+    write(clip, tmp_path / f"whole.{kind}")
+    whole = (tmp_path / f"whole.{kind}").read_bytes()
+    path = tmp_path / f"cut.{kind}"
+    for length in range(len(whole) - 1):
+        path.write_bytes(whole[:length])
+        try:
+            read_frames = read(path).values
+        except DataError:
+            continue
+        assert np.array_equal(read_frames, clip.values), f"cut at {length} of {len(whole)}"
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_damage_never_gives_anything_but_our_errors(kind: str, tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()

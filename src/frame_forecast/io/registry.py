@@ -13,6 +13,8 @@ from frame_forecast.io import formats
 from frame_forecast.io.base import GZIP_MAGIC, Reader, Writer, first_bytes, suffix_of, unreadable
 
 _Format = TypeVar("_Format", type[Reader], type[Writer])
+_ReaderClass = TypeVar("_ReaderClass", bound=type[Reader])
+_WriterClass = TypeVar("_WriterClass", bound=type[Writer])
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ _READERS: list[Entry[type[Reader]]] = []
 _WRITERS: list[Entry[type[Writer]]] = []
 
 
-def register_reader(kind: str, suffixes: tuple[str, ...], rank: int = 0) -> Callable[[type[Reader]], type[Reader]]:
+def register_reader(kind: str, suffixes: tuple[str, ...], rank: int = 0) -> Callable[[_ReaderClass], _ReaderClass]:
     """Class decorator: makes a reader known; see `base` for how to write one.
 
     Args:
@@ -45,14 +47,14 @@ def register_reader(kind: str, suffixes: tuple[str, ...], rank: int = 0) -> Call
         rank: above 0 for a special case of another format, which is then asked first.
     """
 
-    def add(reader: type[Reader]) -> type[Reader]:
+    def add(reader: _ReaderClass) -> _ReaderClass:
         _READERS.append(Entry(kind, suffixes, rank, reader))
         return reader
 
     return add
 
 
-def register_writer(kind: str, suffixes: tuple[str, ...], rank: int = 0) -> Callable[[type[Writer]], type[Writer]]:
+def register_writer(kind: str, suffixes: tuple[str, ...], rank: int = 0) -> Callable[[_WriterClass], _WriterClass]:
     """Class decorator: makes a writer known.
 
     Args:
@@ -62,7 +64,7 @@ def register_writer(kind: str, suffixes: tuple[str, ...], rank: int = 0) -> Call
         rank: above 0 for a special case of another format, which is then used for its own kind alone.
     """
 
-    def add(writer: type[Writer]) -> type[Writer]:
+    def add(writer: _WriterClass) -> _WriterClass:
         _WRITERS.append(Entry(kind, suffixes, rank, writer))
         return writer
 

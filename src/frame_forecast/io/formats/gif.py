@@ -11,7 +11,7 @@ from PIL import Image
 
 from frame_forecast.errors import OutputError
 from frame_forecast.header import Header
-from frame_forecast.io.base import Frame, Reader, Writer, check_frame_size
+from frame_forecast.io.base import Frame, Reader, Writer, check_frame_size, unreadable
 from frame_forecast.io.pictures import open_picture
 from frame_forecast.io.registry import register_reader, register_writer
 from frame_forecast.scale import ValueScale
@@ -19,6 +19,7 @@ from frame_forecast.scale import ValueScale
 _USUAL_RATE = Fraction(10)
 _MOST_SIDE = _MOST_DELAY = 65535
 _COLOURS = 256
+_TRAILER = b";"
 
 
 @register_reader("gif", (".gif",))
@@ -40,6 +41,7 @@ class GifReader(Reader):
             W, H = picture.size
             loop = picture.info.get("loop")
         check_frame_size(path, 3, H, W, np.dtype(np.uint8))
+        self._check_end()
         # The file says neither how many frames there are nor how long or how coloured they are: they say it.
         delays, grey = [], True
         for array, delay in self._frames():
@@ -58,6 +60,15 @@ class GifReader(Reader):
             np.cumsum([0, *delays[:-1]]) / 1000 if known else None,
             {"loop": loop, "last": delays[-1]},
         )
+
+    def _check_end(self) -> None:
+        """Raises DataError for a file that was cut between two frames, which Pillow takes for whole."""
+        with self.open() as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - 4096))
+            end = file.read().rstrip(b"\0\r\n ")  # some hosts pad files
+        if not end.endswith(_TRAILER):
+            raise unreadable(self.path, "ends without a GIF's end mark")
 
     def _frames(self) -> Iterator[tuple[np.ndarray, int]]:
         """Each frame ``(H, W, 3)`` and for how many milliseconds it is shown."""
@@ -117,7 +128,7 @@ class GifWriter(Writer):
         return min(max(end - start, 1), _MOST_DELAY)
 
     def finish(self) -> None:
-        self._file.write(b"\x3b")
+        self._file.write(_TRAILER)
 
     def close(self) -> None:
         self._file.close()

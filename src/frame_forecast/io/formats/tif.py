@@ -42,6 +42,7 @@ class TifReader(Reader):
             T, (C, H, W) = split_shape(path, self._shape, self._axes, dtype)
             _check_codec(page)
             self._offset = series.dataoffset  # of pixels that lie as in an array; None = page by page
+            _check_chain(path, tif)
             _check_extent(path, series, file.seek(0, 2))
             compression = int(page.compression) if page.compression in _KEPT else None
             meta = {"compression": compression, "byteorder": tif.byteorder}
@@ -91,6 +92,17 @@ def _check_codec(page: tifffile.TiffPage) -> None:
         tifffile.TIFF.UNPREDICTORS[page.predictor]
     except KeyError:
         require("imagecodecs", "imagecodecs")
+
+
+def _check_chain(path: Path, tif: tifffile.TiffFile) -> None:
+    """Raises DataError where the last page names another, which tifffile then leaves out without an error."""
+    pages = len(tif.pages)  # goes through them all
+    place = tif.pages.next_page_offset  # where the last page would name the next
+    if place is None:
+        raise unreadable(path, f"pages after the {pages}th that cannot be found")
+    tif.filehandle.seek(place)
+    if any(tif.filehandle.read(tif.tiff.offsetsize)):
+        raise unreadable(path, f"{pages} pages, the last of which names another that is not there")
 
 
 def _check_extent(path: Path, series: tifffile.TiffPageSeries, size: int) -> None:
