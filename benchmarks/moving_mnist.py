@@ -5,11 +5,7 @@
     python benchmarks/moving_mnist.py --out benchmarks/results/moving_mnist.csv
 """
 
-import csv
-import os
-import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,11 +15,11 @@ import numpy as np
 import torch
 import typer
 
+from common import THREADS, places, record
 from frame_forecast.data.digits import load_digits
 from frame_forecast.data.moving_mnist import MovingMnist
 
 BATCH_SIZES = (8, 64, 256)
-THREADS = (1, 2)
 CLIPS = 512  # a repeat: long enough for the clock, and the same for every batch size
 
 
@@ -41,62 +37,30 @@ def clips_per_second(source: MovingMnist, batch_size: int, repeats: int) -> list
     return speeds[1:]
 
 
-def measurements(repeats: int) -> Iterator[dict[str, object]]:
+def measurements(threads: list[int], repeats: int) -> Iterator[dict[str, object]]:
     """A row for each device, number of threads and batch size."""
     digits = load_digits("train")
-    places = [("cpu", threads) for threads in THREADS]
-    if torch.cuda.is_available():
-        places.append(("cuda", 1))
-    for device, threads in places:
-        torch.set_num_threads(threads)
+    for device, place in places(threads):
         source = MovingMnist(digits.images, "train", device=device)
         for batch_size in BATCH_SIZES:
-            load = os.getloadavg()[0]
             speeds = clips_per_second(source, batch_size, repeats)
-            yield {
-                "device": device if device == "cpu" else torch.cuda.get_device_name(),
-                "threads": threads,
+            yield place | {
                 "batch_size": batch_size,
                 "clips_per_second_median": round(statistics.median(speeds)),
                 "clips_per_second_min": round(min(speeds)),
                 "clips_per_second_max": round(max(speeds)),
                 "repeats": repeats,
-                "load_average_before": round(load, 1),
                 "digits": digits.description,
             }
 
 
-def machine() -> dict[str, object]:
-    """What was measured, and on what."""
-    here = Path(__file__).parent
-    git = ["git", "-C", str(here), "describe", "--always", "--dirty", "--exclude=*"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
-    info = Path("/proc/cpuinfo")  # on Linux platform.processor() is mostly empty
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return {
-        "cpu": names[0] if names else platform.processor(),
-        "cores": os.cpu_count(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "commit": commit or "unknown",
-    }
-
-
 def main(
     out: Annotated[Path, typer.Option(help="CSV file to write.")] = Path("benchmarks/results/moving_mnist.csv"),
+    threads: Annotated[list[int], typer.Option(min=1, help="CPU threads; may be given several times.")] = THREADS,
     repeats: Annotated[int, typer.Option(min=1, help="Repeats of each measurement.")] = 9,
 ) -> None:
     """Measures, prints and writes."""
-    rows = []
-    for row in measurements(repeats):
-        typer.echo(", ".join(f"{key} {value}" for key, value in row.items()))
-        rows.append(row | machine())
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    record(out, measurements(threads, repeats))
 
 
 if __name__ == "__main__":

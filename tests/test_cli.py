@@ -210,6 +210,9 @@ def test_a_time_that_is_none(command: Command, text: str) -> None:
         ("batch_size=0", ("batch_size=0",)),
         ("learning_rate=nan", ("learning_rate=nan",)),
         ("learning_rate=inf", ("learning_rate=inf",)),
+        ("learning_rate=1e300", ("learning_rate=1e+300", "at most")),
+        ("muon_learning_rate=1e39", ("muon_learning_rate=1e+39", "at most")),
+        ("weight_decay=1e300", ("weight_decay=1e+300",)),
         ("weight_decay=-1", ("weight_decay=-1",)),
         ("seed=-1", ("seed=-1",)),
         ("loss=nope", ("'nope'", "mse")),
@@ -367,6 +370,40 @@ def test_json_that_is_something_else(command: Command, run_a: Path, content: str
     refused(command, "evaluate", run_a, words=("config.json",))
 
 
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (("preset",), ["conv_lstm_autoencoder"]),
+        (("model",), 5),
+        (("model",), None),
+        (("model", "hidden"), "4"),
+        (("budget", "steps"), 2.5),
+        (("budget", "steps"), True),
+        (("budget", "seconds"), "1"),
+        (("train", "context"), 2.5),
+        (("train", "batch_size"), 2.5),
+        (("train", "learning_rate"), 10**400),
+        (("train", "colour"), 1),
+        (("train",), [1]),
+        (("frames", "digits"), 2.5),
+        (("frames", "size"), "32"),
+        (("data",), 5),
+        (("start",), 5),
+        (("clips", "sha256"), None),
+        (("clips",), 5),
+    ],
+)
+def test_settings_of_a_run_that_cannot_be(command: Command, run_a: Path, keys: tuple[str, ...], value: object) -> None:
+    path = run_a / "run.json"
+    fields = json.loads(path.read_text())
+    place = fields
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    path.write_text(json.dumps(fields))
+    refused(command, "train", "--resume", run_a, words=(str(keys[-1]),))
+
+
 def test_tensors_that_their_digest_vouches_for_but_that_are_none(command: Command, run_a: Path) -> None:
     (run_a / "weights" / "weights.safetensors").write_bytes(b"")
     path = run_a / "weights" / "config.json"
@@ -374,6 +411,14 @@ def test_tensors_that_their_digest_vouches_for_but_that_are_none(command: Comman
     config["contract"]["weights_sha256"] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     path.write_text(json.dumps(config))
     refused(command, "evaluate", run_a, words=("weights.safetensors",))
+
+
+def test_the_config_of_a_model_that_memory_cannot_hold(command: Command, run_a: Path) -> None:
+    path = run_a / "weights" / "config.json"
+    config = json.loads(path.read_text())
+    config["config"]["hidden"] = 1_000_000
+    path.write_text(json.dumps(config))
+    refused(command, "evaluate", run_a, words=("hidden=1000000", "GB"))
 
 
 def test_the_config_of_another_model(command: Command, runs: Path, run_a: Path) -> None:
@@ -523,7 +568,15 @@ def test_a_run_is_released_with_its_scores_and_found_by_its_tag(
         assert (verified.code, verified.err) == (0, "")
         assert verified.out.startswith("".join(name) or "tiny.moving_mnist")
         assert verified.out.count("\n") == 1
-    assert command("evaluate", "moving_mnist", "--clips", 1, "--context", 3, "--horizon", 2).code == 0
+    scored = command("evaluate", "moving_mnist", "--clips", 1, "--context", 3, "--horizon", 2)
+    assert (scored.code, scored.err) == (0, "")
+    assert "tiny.moving_mnist" in scored.out
+    assert command(*TRAIN, "--from", "tiny.moving_mnist", "--out", "further").code == 0
+    assert RunSettings.read(Path("further")).start == str(tmp_path / "released" / "tiny.moving_mnist")
+    reported = command("report", "tiny.moving_mnist", "--clips", 1, "--no-view", "--out", "page")
+    assert (reported.code, reported.err) == (0, "")
+    assert reported.out.endswith("page/report.html\n")
+    assert Path("page/report.html").is_file()
     path = tmp_path / "released" / "tiny.moving_mnist" / "golden.npz"
     path.write_bytes(path.read_bytes()[:-9])
     refused(command, "models", "--verify", words=("golden.npz",))
@@ -552,6 +605,23 @@ def test_a_release_in_the_place_of_something_else(command: Command, run_a: Path)
 def test_memory_that_runs_out(command: Command, monkeypatch: pytest.MonkeyPatch, fail: Callable[[], object]) -> None:
     monkeypatch.setattr(workflows, "describe_data", fail)
     refused(command, "data", "show", words=("out of memory", "batch_size"))
+
+
+@pytest.mark.parametrize("arguments", [("evaluate",), (*TRAIN, "--from"), ("report",), (*TRAIN, "--out")])
+def test_a_name_that_is_too_long(command: Command, arguments: tuple[str, ...]) -> None:
+    refused(command, *arguments, "n" * 300, words=("nnn", "File name too long"))
+
+
+def test_an_output_that_lacks_characters(offline: Path, tmp_path: Path) -> None:
+    process = subprocess.run(
+        [sys.executable, "-m", "frame_forecast", "evaluate", "black", "--clips", "1"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    assert b"bin_f1" in process.stdout
 
 
 def test_another_runtime_error_is_a_bug_and_is_shown(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,10 @@
 import os
 
 import pytest
+import torch
 
 from frame_forecast import devices
-from frame_forecast.devices import check_memory, choose_device, free_memory
+from frame_forecast.devices import check_memory, choose_device, choose_precision, free_memory
 from frame_forecast.errors import ConfigError
 
 
@@ -13,6 +14,27 @@ def test_the_processor_is_always_there() -> None:
     assert choose_device("cpu") == "cpu"
     with pytest.raises(ConfigError, match="cpu"):
         choose_device("abacus")
+
+
+@pytest.mark.parametrize(
+    ("name", "fast", "expected"),
+    [("auto", True, torch.bfloat16), ("auto", False, torch.float32)]
+    + [
+        (name, fast, dtype)
+        for name, dtype in (("bf16", torch.bfloat16), ("float32", torch.float32))
+        for fast in (True, False)
+    ],
+)
+def test_precision_is_what_was_asked_for_or_what_is_fast(
+    name: str, fast: bool, expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "fast_bfloat16", lambda device: fast)
+    assert choose_precision(name, "cpu") == expected
+
+
+def test_a_precision_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ConfigError, match="float16"):
+        choose_precision("float16", "cpu")
 
 
 def test_free_memory_is_part_of_what_is_there() -> None:

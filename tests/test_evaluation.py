@@ -27,7 +27,7 @@ FRAMES, SIZE = 6, 16
 class RandomClips:
     """Clip ``i`` is noise seeded with ``i``; frames from ``changed_from`` on are of another seed."""
 
-    name, split = "random", "test"
+    name, split, images_sha256 = "random", "test", ""
 
     def __init__(self, count: int = 12, changed_from: int = FRAMES) -> None:
         self.count, self.changed_from = count, changed_from

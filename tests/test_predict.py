@@ -28,10 +28,10 @@ NAME = "conv_lstm_autoencoder"
 CONTRACT: dict[str, Any] = {"context": 4, "horizon": 3, "channels": 1, "height": 16, "width": 16}
 
 
-def forecaster(**settings: Any) -> Forecaster:
+def forecaster(precision: str = "float32", **settings: Any) -> Forecaster:
     torch.manual_seed(0)
     model = create(NAME, **{"hidden": 4, "layers": 1, "patch": 8} | settings)
-    return Forecaster(model, NAME, weights.Contract("", **CONTRACT), device="cpu")
+    return Forecaster(model, NAME, weights.Contract("", **CONTRACT), "cpu", precision)
 
 
 @pytest.fixture(scope="module")
@@ -245,6 +245,14 @@ def test_lengths_that_were_never_trained_warn(trained: Forecaster) -> None:
         )
 
 
+def test_bfloat16_differs_but_little(trained: Forecaster) -> None:
+    x = noise(4, 16, 16)
+    half, full = forecaster("bf16").forecast(x, 3), trained.forecast(x, 3)
+    assert half.dtype == np.float32
+    assert not np.array_equal(half, full)  # it was used
+    np.testing.assert_allclose(half, full, rtol=0, atol=0.01)
+
+
 def test_a_model_that_fills_no_holes_does_not_recreate(trained: Forecaster) -> None:
     with pytest.raises(TaskError, match="recreate"):
         trained.recreate(noise(4, 16, 16))
@@ -258,7 +266,7 @@ def test_tensors_that_need_gradients_are_taken(trained: Forecaster) -> None:
 @pytest.mark.parametrize("below", ["", "weights"])
 def test_load_takes_weights_and_runs(below: str, tmp_path: Path, trained: Forecaster) -> None:
     weights.save(tmp_path / below / "" if below else tmp_path / "w", trained.model, NAME, **CONTRACT)
-    loaded = load(tmp_path if below else tmp_path / "w", device="cpu")
+    loaded = load(tmp_path if below else tmp_path / "w", "cpu", "float32")
     x = noise(4, 16, 16)
     assert np.array_equal(loaded.forecast(x, 2), trained.forecast(x, 2))
     assert loaded.contract.context == 4
@@ -271,3 +279,5 @@ def test_load_errors(tmp_path: Path, trained: Forecaster) -> None:
     weights.save(tmp_path / "w", trained.model, NAME, **CONTRACT)
     with pytest.raises(ConfigError, match="tpu"):
         load(tmp_path / "w", device="tpu")
+    with pytest.raises(ConfigError, match="float16"):
+        load(tmp_path / "w", device="cpu", precision="float16")

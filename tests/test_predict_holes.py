@@ -39,7 +39,7 @@ class StandIn(Model):
 
 def forecaster(**contract: int) -> Forecaster:
     sizes = {"context": CONTEXT, "horizon": HORIZON, "channels": 1, "height": 8, "width": 8}
-    return Forecaster(StandIn(), "stand_in", weights.Contract("", **(sizes | contract)), device="cpu")
+    return Forecaster(StandIn(), "stand_in", weights.Contract("", **(sizes | contract)), "cpu", "float32")
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import torch
 
 from frame_forecast import weights
 from frame_forecast.errors import ConfigError, DataError, FrameForecastError, OutputError, WeightsError
-from frame_forecast.evaluation import EvaluatedClips, Machine, Results, Row
 from frame_forecast.models import create
 from frame_forecast.release import release
+from frame_forecast.results import EvaluatedClips, Machine, Results, Row
 
 NAME = "conv_lstm_autoencoder"
 SPLITS = {"train": "1" * 64, "test": "2" * 64}
@@ -81,8 +81,8 @@ def test_the_card_says_what_it_is_and_how_good(run: Path, tmp_path: Path) -> Non
         "moving_mnist, 2 digits",
         "3 frames given and 2 to forecast",
         "forecast and reconstruct",
-        "Forecast: 3 frames given",
-        "Reconstruction: 3 frames given",
+        "Forecast by conv_lstm_autoencoder: 3 frames given",
+        "Reconstruction by conv_lstm_autoencoder: 3 frames given",
         "**61.2**",
         "173.0",
         "hidden = 4",

@@ -106,7 +106,7 @@ def test_every_file_is_written_and_twice_the_same(run: Path, tmp_path: Path) -> 
         "strips/recreate_lstm_clip_3.png",
         "strips/reconstruct_lstm_clip_4.png",
         "plots/training_loss.svg",
-        *(f"plots/{task}_{metric}.svg" for task in ("forecast", "recreate", "reconstruct") for metric in metrics),
+        *(f"plots/{task}_lstm_{metric}.svg" for task in ("forecast", "recreate", "reconstruct") for metric in metrics),
     }
     assert write(tmp_path) == tmp_path / "report.html"
     assert files(tmp_path) == written
@@ -244,9 +244,9 @@ def test_plots_of_a_recreation_are_by_frame_and_leave_out_what_was_not_scored() 
     made = results({"lstm": {"mse_frame": 20.0}}, "recreate", pattern="gap:3-8")
     row = replace(made.rows[0], per_lead_time=[math.nan, 10.0, 30.0, math.nan])
     (plot,) = lead_time_plots(replace(made, rows=[row]))
-    assert plot.path == "plots/recreate_gap_3-8_mse_frame.svg"
+    assert plot.path == "plots/recreate_gap_3-8_lstm_mse_frame.svg"
     assert plot.alt == "Line chart of mse_frame by frame of the clip: lstm from 10.0 to 30.0."
-    assert plot.caption == "Recreation (gap:3-8): mse_frame by frame of the clip, lower is better."
+    assert plot.caption == "Recreation (gap:3-8) by lstm: mse_frame by frame of the clip, lower is better."
 
 
 # Scores
@@ -255,10 +255,14 @@ def test_plots_of_a_recreation_are_by_frame_and_leave_out_what_was_not_scored() 
 @pytest.mark.parametrize(
     ("task", "pattern", "words"),
     [
-        ("forecast", None, "Forecast: 10 frames given, the next 10 scored"),
-        ("recreate", "random:0.5", "Recreation: 10 frames, random:0.5 hidden, the hidden pixels scored"),
-        ("reconstruct", None, "Reconstruction: 10 frames given, the same 10 scored"),
-        ("reconstruct", "interleaved:4", "Reconstruction: 10 frames, each predicted from others (interleaved:4)"),
+        ("forecast", None, "Forecast by lstm: 10 frames given, the next 10 scored"),
+        ("recreate", "random:0.5", "Recreation by lstm: 10 frames, random:0.5 hidden, the hidden pixels scored"),
+        ("reconstruct", None, "Reconstruction by lstm: 10 frames given, the same 10 scored"),
+        (
+            "reconstruct",
+            "interleaved:4",
+            "Reconstruction by lstm: 10 frames, each predicted from others (interleaved:4)",
+        ),
     ],
 )
 def test_headings(task: str, pattern: str | None, words: str) -> None:
@@ -269,10 +273,36 @@ def test_a_report_holds_several_patterns_of_a_task(tmp_path: Path) -> None:
     several = [results(SCORES, "recreate", pattern=pattern) for pattern in ("random:0.5", "gap:5")]
     write_report(tmp_path, title="Holes", summary=[], results=several, samples=[], curves=None)
     written = set(files(tmp_path))
-    assert {"plots/recreate_random_0.5_ssim.svg", "plots/recreate_gap_5_ssim.svg"} <= written
-    assert (tmp_path / "report.md").read_text().count("### Recreation: 10 frames, gap:5 hidden") == 2
-    with pytest.raises(ConfigError, match="recreate gap:5 twice"):
+    assert {"plots/recreate_random_0.5_lstm_ssim.svg", "plots/recreate_gap_5_lstm_ssim.svg"} <= written
+    assert (tmp_path / "report.md").read_text().count("### Recreation by lstm: 10 frames, gap:5 hidden") == 2
+    with pytest.raises(ConfigError, match="recreate_gap_5_lstm twice"):
         write_report(tmp_path, title="", summary=[], results=several[1:] * 2, samples=[], curves=None)
+
+
+def test_a_report_holds_several_models_and_patterns_of_a_task(tmp_path: Path) -> None:
+    shown = [("lstm", "random:0.5"), ("lstm", "gap:5"), ("other", "gap:5")]
+    several = [results(SCORES, "recreate", model=model, pattern=pattern) for model, pattern in shown]
+    samples = [
+        replace(sample("recreate", clip=clip, model=model), pattern=pattern)
+        for clip in (0, 1)
+        for model, pattern in shown
+    ]
+    path = write_report(tmp_path, title="Two", summary=[], results=several, samples=samples, curves=None)
+    stems = ["recreate_random_0.5_lstm", "recreate_gap_5_lstm", "recreate_gap_5_other"]
+    assert {name for name in files(tmp_path) if name.endswith((".gif", "_ssim.svg"))} == {
+        *(f"gifs/{stem}_clip_{clip}.gif" for stem in stems for clip in (0, 1)),
+        *(f"plots/{stem}_ssim.svg" for stem in stems),
+    }
+    # The clips of one model and pattern stand together, under a heading of their own.
+    headings = ["Recreation (random:0.5) by lstm", "Recreation (gap:5) by lstm", "Recreation (gap:5) by other"]
+    clips = [f"{heading}, clip {clip}." for heading in headings for clip in (0, 1)]
+    text = Page(path.read_text("utf-8")).text
+    assert sorted(clips, key=text.index) == clips
+    assert [line[4:] for line in (tmp_path / "report.md").read_text().splitlines() if line.startswith("### ")][:3] == [
+        *headings
+    ]
+    for result in several:
+        assert text.count(heading(result)) == 2  # its scores, and how they were measured
 
 
 def test_every_metric_can_be_shown() -> None:
@@ -365,7 +395,7 @@ def test_page_is_self_contained_and_accessible(run: Path) -> None:
     assert all(head["scope"] in ("col", "row") for head in page.all("th"))
     assert [tag for tag, _ in page.tags if tag == "h1"] == ["h1"]
     assert "prefers-color-scheme: dark" in text
-    order = ["An autoencoder was trained.", "Moving pictures", "Scores", "Curves", "How it was measured", "c0ffee"]
+    order = ["An autoencoder was trained.", "Pictures", "Scores", "Curves", "How it was measured", "c0ffee"]
     found = [page.text.index(words) for words in order]
     assert found == sorted(found)
 
@@ -428,7 +458,7 @@ def test_samples_that_do_not_fit() -> None:
 
 def test_the_same_task_or_clip_twice(tmp_path: Path) -> None:
     arguments = {"title": "", "summary": [], "curves": None}
-    with pytest.raises(ConfigError, match="results with forecast twice"):
+    with pytest.raises(ConfigError, match="results with forecast_lstm twice"):
         write_report(tmp_path, results=[results(SCORES)] * 2, samples=[], **arguments)
     with pytest.raises(ConfigError, match="forecast_lstm_clip_3 twice"):
         write_report(tmp_path, results=[], samples=[sample(), sample()], **arguments)

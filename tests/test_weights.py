@@ -408,3 +408,18 @@ def test_only_preferred_weights_are_in_the_package() -> None:
     """So that the test above checks them all, and they are small enough for a wheel."""
     assert set(weights.tags()) <= set(weights.PREFERRED)
     assert sum(weights.describe(tag).size for tag in weights.tags()) <= 32e6
+
+
+def test_a_network_may_have_grown_a_part(tmp_path: Path) -> None:
+    without, grown = (create("masked_lstm_small", width=8, hidden=8, mix=8, motion=motion) for motion in (False, True))
+    weights.save(tmp_path / "old", without, "masked_lstm", context=2, horizon=2, channels=1, height=16, width=16)
+    motion = {name: value.clone() for name, value in grown.state_dict().items() if name.startswith("motion.")}
+    weights.load_into(grown, tmp_path / "old")
+    for name, value in grown.state_dict().items():
+        assert torch.equal(value, motion[name] if name in motion else without.state_dict()[name])
+    weights.save(tmp_path / "new", grown, "masked_lstm", context=2, horizon=2, channels=1, height=16, width=16)
+    with pytest.raises(WeightsError, match="motion=True"):  # a part that is lost is no growth
+        weights.load_into(without, tmp_path / "new")
+    other = create("masked_lstm_small", width=8, hidden=8, mix=8, directions="fbff")
+    with pytest.raises(WeightsError, match="fbff"):
+        weights.load_into(other, tmp_path / "old")

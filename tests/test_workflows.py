@@ -15,12 +15,11 @@ import pytest
 import torch
 from rich.console import Console
 
-from frame_forecast import weights, workflows
+from frame_forecast import reporting, weights, workflows
 from frame_forecast.data import digits, sources
 from frame_forecast.data.digits import Digits
 from frame_forecast.data.moving_mnist import MovingMnistConfig
 from frame_forecast.errors import ConfigError, FrameForecastError, OutputError, TaskError, WeightsError
-from frame_forecast.models import create
 from frame_forecast.results import Results
 from frame_forecast.training import run
 from frame_forecast.training.module import TrainingModule
@@ -84,7 +83,7 @@ def _offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def finished() -> Path:
     """A trained run with its report."""
     folder = workflows.train(settings(), Path("run"), device="cpu", console=Console(quiet=True))
-    page = workflows.report_run(folder, clips=2, device="cpu", console=Console(quiet=True))
+    page = reporting.report_run(folder, clips=2, device="cpu", console=Console(quiet=True))
     assert page.parent == folder
     assert page.read_text().startswith("<!")
     return folder
@@ -212,26 +211,6 @@ def test_a_recreation_is_of_the_pattern_and_of_20_frames() -> None:
     assert "seed 5" in results.conventions["pattern"]
 
 
-def test_a_report_of_a_model_that_fills_holes(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    load = workflows.predict.load
-
-    def with_another_model(*arguments: Any) -> workflows.predict.Forecaster:
-        forecaster = load(*arguments)
-        forecaster.model = create("linear")
-        return forecaster
-
-    monkeypatch.setattr(workflows.predict, "load", with_another_model)
-    page = workflows.report_run(finished, clips=2, device="cpu", console=Console(quiet=True))
-    results = [Results.from_json_dict(record) for record in json.loads((page.parent / "results.json").read_text())]
-    assert [(r.task, r.context, r.horizon, r.pattern) for r in results] == [
-        ("forecast", 3, 2, None),
-        ("reconstruct", 3, 0, "interleaved:4"),
-        ("recreate", 5, 0, "random:0.5"),
-    ]
-    strips = {path.name.partition("_")[0] for path in (page.parent / "strips").iterdir()}
-    assert strips == {"forecast", "recreate", "reconstruct"}
-
-
 def test_results_never_replace_a_folder(tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "file").write_text("kept")
@@ -287,7 +266,7 @@ def test_a_run_stopped_before_its_first_checkpoint_starts_again(
     assert "starts from the beginning" in said.export_text()
     tensors = [weights.load(path / "weights")[0].state_dict() for path in (folder, finished)]
     torch.testing.assert_close(*tensors)
-    workflows.report_run(folder, clips=1, device="cpu", console=Console(quiet=True))
+    reporting.report_run(folder, clips=1, device="cpu", console=Console(quiet=True))
 
 
 def test_resuming_what_is_no_run_is_an_error(tmp_path: Path) -> None:

@@ -1,35 +1,41 @@
 """``python -m frame_forecast`` and the ``frame-forecast`` command."""
 
+import io
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from frame_forecast.errors import FrameForecastError, FrameForecastWarning
-
-_OUT_OF_MEMORY = "out of memory: expected clips and a network that fit; lower batch_size, context, horizon or hidden"
 
 
 def main() -> None:
     """Runs the command line. The one place that turns errors into a line and an exit code."""
     from frame_forecast.cli import app
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a bar's or a name's character that it lacks ends no run
     try:
         with _warnings_as_lines():
             app()
     except FrameForecastError as error:
-        print(f"frame-forecast: {error}", file=sys.stderr)
-        sys.exit(2)
+        _refuse(error)
+    except OSError as error:  # such as a name too long, or a folder that may not be searched
+        _refuse(f"{error.filename or 'a file'}: {error.strerror or error}: expected a path that can be used; check it")
     except (MemoryError, RuntimeError) as error:
         if not _out_of_memory(error):
             raise
-        print(f"frame-forecast: {_OUT_OF_MEMORY}", file=sys.stderr)
-        sys.exit(2)
+        _refuse("out of memory: expected clips and a network that fit; lower batch_size, context, horizon or hidden")
     except SystemExit as end:
         if end.code == 130:  # Typer's answer to Ctrl-C, which says nothing
             print("frame-forecast: interrupted", file=sys.stderr)
         raise
+
+
+def _refuse(reason: object) -> NoReturn:
+    print(f"frame-forecast: {reason}", file=sys.stderr)
+    sys.exit(2)
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -115,7 +115,13 @@ def train(
     steps: Annotated[int | None, typer.Option(help="How many steps to train.")] = None,
     settings: Settings = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; a new one under runs/ by default.")] = None,
-    start: Annotated[Path | None, typer.Option("--from", help="Weights to start from.")] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Weights to start from: a run, a folder, or released ones such as masked_lstm_small.moving_mnist.",
+        ),
+    ] = None,
     resume: Annotated[Path | None, typer.Option(help="Run folder to go on with; takes --device only.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of initial weights and generated clips; 0 by default.")] = None,
     device: Device = "auto",
@@ -147,7 +153,13 @@ def train(
 
 @app.command()
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A run, a folder of weights, or a baseline's name.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A run, a folder of weights, released weights such as masked_lstm_small.moving_mnist, "
+            "or a baseline's name."
+        ),
+    ],
     task: Annotated[str, typer.Option(help="forecast, recreate or reconstruct.")] = "forecast",
     clips: Annotated[int, typer.Option(help="Test clips.")] = 1000,
     context: Annotated[int | None, typer.Option(help="Frames given: 10, or 20 to recreate.")] = None,
@@ -199,18 +211,27 @@ def evaluate(
 
 @app.command()
 def report(
-    run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A finished run, a folder of weights, released weights such as masked_lstm_small.moving_mnist, "
+            "or a data set for the best of them."
+        ),
+    ],
     clips: Annotated[int, typer.Option(help="Test clips.")] = 300,
+    out: Annotated[
+        Path | None, typer.Option(help="Report folder; by default the run's, or a new one under runs/.")
+    ] = None,
     view: Annotated[bool, typer.Option(help="Serve the report when done.")] = True,
     port: Port = 8000,
     device: Device = "auto",
 ) -> None:
-    """Evaluate a run on every task of its model, write its report, show it."""
+    """Evaluate a run or weights on every task of their model, write a report, show it."""
     from rich.console import Console
 
-    from frame_forecast import workflows
+    from frame_forecast import reporting
 
-    page = workflows.report_run(run, clips=clips, device=device, console=Console())
+    page = reporting.report_on(name, out, clips=clips, device=device, console=Console())
     typer.echo(page)
     if view:
         _serve(page, port)

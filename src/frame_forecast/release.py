@@ -70,8 +70,7 @@ def model_card(tag: str, model: Model, name: str, contract: weights.Contract, re
             f"It can {' and '.join(sorted(model.tasks))}.",
             "How good it is on frames of another kind, size or speed was never measured.",
         ],
-        animations=[],
-        strips=[],
+        scenes=[],
         results=results,
         curves=[],
     )

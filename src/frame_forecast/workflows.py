@@ -8,43 +8,36 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
-from frame_forecast import evaluation, predict, report
+from frame_forecast import evaluation, predict, reporting, weights
 from frame_forecast.data import digits, download, published
-from frame_forecast.data.loaders import to_unit
 from frame_forecast.data.moving_mnist import MovingMnistConfig
-from frame_forecast.data.sources import ClipSource, open_source
+from frame_forecast.data.sources import open_source
 from frame_forecast.devices import BYTES_A_PIXEL, check_memory
 from frame_forecast.errors import ConfigError, OutputError
 from frame_forecast.evaluation import Results
 from frame_forecast.files import check_writable, replacing
-from frame_forecast.masks import Pattern, RandomFrames, parse_pattern
-from frame_forecast.models import create, find, override, presets
+from frame_forecast.masks import parse_pattern
+from frame_forecast.models import create, find, presets
 from frame_forecast.models.registry import parse_settings
-from frame_forecast.philox import stream_key
+from frame_forecast.models.summary import summarise
+from frame_forecast.progress import bar
 from frame_forecast.training import recipe, run
 from frame_forecast.training.checkpoints import nothing_kept
 from frame_forecast.training.config import Budget, TrainConfig
 from frame_forecast.training.settings import RunSettings
 
 _DEMO_CLIPS = 300
-_SHOWN_CLIPS = 3
-_SHOWN_PATTERN = RandomFrames(0.5)
-_RUNS = Path("runs")
+# Released weights get fewer clips the larger the model is, so that the demo ends in minutes.
+_RELEASED_GMAC = 200
+_LEAST_CLIPS, _MOST_CLIPS = 20, 200
 
 
 def demo(folder: Path | None, *, minutes: float, preset: str, seed: int, device: str, console: Console) -> Path:
     """Trains on Moving MNIST, evaluates every task of the model, writes a report.
+
+    The best released weights for these data stand beside the trained model in the report.
 
     Args:
         folder: of the run; None = a new one under ``runs/``.
@@ -59,19 +52,38 @@ def demo(folder: Path | None, *, minutes: float, preset: str, seed: int, device:
     """
     started = time.monotonic()
     settings = RunSettings(preset, Budget(seconds=60 * minutes), train=TrainConfig(seed=seed))
-    folder = train(settings, folder, device=device, console=console)
-    page = report_run(folder, clips=_DEMO_CLIPS, device=device, console=console)
+    beside = weights.aliases().get(settings.data)
+    if beside is None:
+        console.print(f"no released weights of {settings.data} in this package: the report has the trained model alone")
+    folder = train(settings, folder, device=device, console=console, beside=beside)
+    page = reporting.report_run(
+        folder,
+        clips=_DEMO_CLIPS,
+        device=device,
+        console=console,
+        beside=beside,
+        beside_clips=0 if beside is None else _affordable(beside),
+    )
     console.print(f"done in {(time.monotonic() - started) / 60:.1f} minutes: {page}")
     return page
 
 
-def train(settings: RunSettings, folder: Path | None, *, device: str, console: Console) -> Path:
+def train(
+    settings: RunSettings, folder: Path | None, *, device: str, console: Console, beside: str | None = None
+) -> Path:
     """Rehearses, then trains; returns the run's folder.
+
+    Args:
+        settings: of the run.
+        folder: of the run; None = a new one under ``runs/``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        console: where progress is shown.
+        beside: weights that the report will show, too.
 
     Raises:
         OutputError: ``folder`` already holds a run, or cannot be written.
     """
-    folder = folder or _RUNS / f"{time.strftime('%Y%m%d-%H%M%S')}-{settings.preset}"
+    folder = folder or reporting.new_folder(settings.preset)
     check_writable(folder / "run.json")
     if (folder / "run.json").exists():
         raise OutputError(
@@ -80,7 +92,7 @@ def train(settings: RunSettings, folder: Path | None, *, device: str, console: C
             f"choose another, or go on with `train --resume {folder}`",
         )
     console.print(f"digits: {_describe(digits.load_digits('train'))}")
-    rehearse(settings, device=device)
+    rehearse(settings, device=device, beside=beside)
     console.print(f"rehearsed; training {settings.preset} into {folder}")
     with _how_to_resume(folder, console):
         run.train(settings, folder, device=device, console=console)
@@ -105,7 +117,7 @@ def resume(folder: Path, *, device: str, console: Console) -> None:
     console.print(f"weights: {folder / 'weights'}")
 
 
-def rehearse(settings: RunSettings, *, device: str) -> None:
+def rehearse(settings: RunSettings, *, device: str, beside: str | None = None) -> None:
     """Trains, validates, saves, loads, evaluates and reports on one tiny batch.
 
     Whatever would fail at the end of the run fails here, in its first minute.
@@ -114,53 +126,8 @@ def rehearse(settings: RunSettings, *, device: str) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         run.train(dataclasses.replace(settings, budget=Budget(steps=2), train=small), folder, device=device)
-        report_run(folder, clips=1, device=device, console=Console(quiet=True))
-
-
-def report_run(folder: Path, *, clips: int, device: str, console: Console) -> Path:
-    """Evaluates a finished run on test clips and writes its report; returns the HTML page.
-
-    Raises:
-        ConfigError: the folder holds no run.
-        WeightsError: the run has not ended, so there are no weights.
-        OutputError: the folder cannot be written, which is found before anything is scored.
-    """
-    settings = RunSettings.read(folder)
-    check_writable(folder / "report.html")
-    forecaster = predict.load(folder, device)
-    config = settings.train
-    source = _test_source(settings, device)
-    results: list[Results] = []
-    samples: list[report.Sample] = []
-    for task in sorted(forecaster.model.tasks):
-        horizon = config.horizon if task == "forecast" else 0
-        context = config.context + config.horizon if task == "recreate" else config.context
-        pattern = _SHOWN_PATTERN if task == "recreate" else None
-        with _bar(console, f"evaluating {task}") as progress:
-            results.append(
-                evaluation.evaluate(
-                    evaluation.with_baselines(settings.preset, forecaster.model, task),
-                    source,
-                    task=task,
-                    context=context,
-                    horizon=horizon,
-                    clips=clips,
-                    pattern=pattern,
-                    seed=config.seed,
-                    device=forecaster.device,
-                    weights_sha256=forecaster.contract.weights_sha256,
-                    progress=progress,
-                )
-            )
-        samples += _samples(forecaster, source, task, context, horizon, pattern, min(clips, _SHOWN_CLIPS))
-    return report.write_report(
-        folder,
-        title=f"{settings.preset} on Moving MNIST",
-        summary=_summary(settings, forecaster.contract.training, source, clips),
-        results=results,
-        samples=samples,
-        curves=report.TrainingCurves.read(*_logs(folder)),
-    )
+        quiet = Console(quiet=True)
+        reporting.report_run(folder, clips=1, device=device, console=quiet, beside=beside, beside_clips=1)
 
 
 def evaluate(
@@ -183,7 +150,7 @@ def evaluate(
     """Scores weights, or a baseline by its name, beside every baseline.
 
     Args:
-        model: a run's folder, a folder of weights, or a baseline's name.
+        model: weights as for `find_folder`, a run's folder among them, or a baseline's name.
         task, clips, openstl: as for `evaluation.evaluate`.
         context: frames given; None = 10, or 20 to recreate.
         horizon: frames forecast; None = 10, or 0 for the other tasks, which take none.
@@ -214,9 +181,10 @@ def evaluate(
             )
         device = str(predict.choose_device(device))
     else:
-        forecaster = predict.load(model, device)
-        network, name, digest = forecaster.model, forecaster.name, forecaster.contract.weights_sha256
-        frames = _generator(forecaster.contract)
+        folder = weights.find_folder(model)
+        forecaster = predict.load(folder, device)
+        network, name = forecaster.model, weights.tag_of(folder) or forecaster.name
+        digest, frames = forecaster.contract.weights_sha256, reporting.generator(forecaster.contract)
         device = str(forecaster.device)
     check_memory(
         BYTES_A_PIXEL * min(clips, evaluation.CLIPS_AT_ONCE) * (context + horizon) * frames.size**2,
@@ -233,7 +201,7 @@ def evaluate(
         published=published and frames == MovingMnistConfig(),
         config=frames,
     )
-    with _bar(console, f"evaluating {task}") as progress:
+    with bar(console, f"evaluating {task}") as progress:
         results = evaluation.evaluate(
             evaluation.with_baselines(name, network, task),
             source,
@@ -262,7 +230,7 @@ def run_settings(
     max_time: str | None,
     data: str | None,
     seed: int | None,
-    start: Path | None,
+    start: str | None,
 ) -> RunSettings:
     """The settings of a run.
 
@@ -271,7 +239,7 @@ def run_settings(
         assignments: ``KEY=VALUE`` texts, each key of the model, training or clips.
         steps, max_time: the budget, one of the two; a recipe has one.
         data, seed: as for `RunSettings` and `TrainConfig`; None = the recipe's, or the default.
-        start: weights to start from.
+        start: weights to start from, as for `find_folder`.
 
     Raises:
         ConfigError: an unknown preset or key, or a value of another type.
@@ -291,7 +259,7 @@ def run_settings(
         train=dataclasses.replace(base.train, **train),
         data=data or base.data,
         frames=dataclasses.replace(base.frames, **frames),
-        start=None if start is None else str(predict.weights.find_folder(start)),
+        start=None if start is None else str(weights.find_folder(start)),
     )
 
 
@@ -316,14 +284,9 @@ def fetch_data(what: str, folder: Path, *, console: Console) -> list[Path]:
     for name in names:
         if name not in fetchers:
             raise ConfigError(f"{name!r}", "mnist, mnist_test_seq or all", "choose one of these")
-        with _bar(console, name) as progress:
+        with bar(console, name) as progress:
             paths += fetchers[name](folder, progress=progress)
     return paths
-
-
-def _logs(folder: Path) -> list[Path]:
-    """The CSV logs of a run, in the order in which they were written; one killed at once left none."""
-    return [path for log in run.log_folders(folder) if (path := log / "metrics.csv").exists()]
 
 
 def _describe(found: digits.Digits) -> str:
@@ -331,84 +294,10 @@ def _describe(found: digits.Digits) -> str:
     return f"{found.description}: {found.note}" if found.note else found.description
 
 
-def _test_source(settings: RunSettings, device: str) -> ClipSource:
-    config = settings.train
-    return open_source(
-        settings.data,
-        "test",
-        frames=config.context + config.horizon,
-        seed=config.seed,
-        device=str(predict.choose_device(device)),
-        published=settings.frames == MovingMnistConfig(),
-        config=settings.frames,
-    )
-
-
-def _generator(contract: predict.weights.Contract) -> MovingMnistConfig:
-    """How the clips were made that weights were trained on; earlier weights tell no more than the size."""
-    usual = MovingMnistConfig()
-    known = {key: contract.data[key] for key in dataclasses.asdict(usual) if key in contract.data}
-    return override(usual, {"size": contract.height} | known)
-
-
-def _samples(
-    forecaster: predict.Forecaster,
-    source: ClipSource,
-    task: str,
-    context: int,
-    horizon: int,
-    pattern: Pattern | None,
-    count: int,
-) -> list[report.Sample]:
-    """The first clips of the source and what the model makes of them."""
-    index = np.arange(count)
-    clips = to_unit(source.clips(index)[:, : context + horizon]).cpu()
-    given = clips[:, :context]
-    observed = None
-    if task == "forecast":
-        made = forecaster.forecast(given, horizon)
-    elif pattern is None:
-        made = forecaster.reconstruct(given)
-    else:
-        _, T, _, H, W = given.shape
-        observed = pattern.observed(index, T, H, W, stream_key("report", str(pattern))).expand(-1, -1, -1, H, W)
-        made = forecaster.recreate(given, observed)
-    return [
-        report.Sample(
-            task=task,
-            model=forecaster.name,
-            context=context,
-            frames=clips[i].numpy(),
-            prediction=made[i].numpy(),
-            clip=i,
-            observed=None if observed is None else observed[i].numpy(),
-        )
-        for i in range(count)
-    ]
-
-
-def _summary(settings: RunSettings, training: dict[str, object], source: ClipSource, clips: int) -> list[str]:
-    config = settings.train
-    return [
-        f"{settings.preset} was trained for {training['seconds']} seconds ({training['steps']} steps) on "
-        f"{training['clips']} clips of Moving MNIST: {config.context} frames given, {config.horizon} to forecast.",
-        f"It was then tried on {clips} test clips it had never seen ({source.name}), beside simple baselines.",
-    ]
-
-
-@contextmanager
-def _bar(console: Console, text: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A progress bar as a callback of (done, total)."""
-    columns = (
-        TextColumn(text),
-        BarColumn(),
-        TaskProgressColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("", total=None)
-        yield lambda done, total: progress.update(bar, completed=done, total=total)
+def _affordable(name: str) -> int:
+    """How many clips to score released weights on."""
+    model, _, _ = weights.load(weights.find_folder(name))
+    return min(_MOST_CLIPS, max(_LEAST_CLIPS, round(_RELEASED_GMAC / summarise(model).gmac)))
 
 
 @contextmanager

@@ -87,7 +87,6 @@ def test_training_file_is_split_for_validation(
     assert (found.source, found.description, found.note) == ("mnist", "MNIST digits", "")
     assert found.images.shape == (count, 28, 28)
     np.testing.assert_array_equal(found.images[:, 3, 5], np.arange(first, first + count) % 251)
-    assert found.sha256 == hashlib.sha256(found.images.tobytes()).hexdigest()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from frame_forecast.data.masking import ForecastMasking
 class Numbered:
     """Every pixel of clip ``i`` is ``i``."""
 
-    name, split = "numbered", "train"
+    name, split, images_sha256 = "numbered", "train", ""
 
     def __len__(self) -> int:
         return 100

@@ -78,6 +78,7 @@ def test_the_published_bytes_are_known(path: Path, monkeypatch: pytest.MonkeyPat
     source = PublishedTestSet(path)
     assert source.verified
     assert source.name == "mnist_test_seq.npy"
+    assert source.images_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_a_file_of_another_size_is_not_hashed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,7 @@ def test_override_changes_what_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("sise", 4), ("size", 4.0), ("size", "4"), ("size", True), ("rate", 1), ("flag", 1), ("name", None)],
+    [("sise", 4), ("size", 4.0), ("size", "4"), ("size", True), ("rate", "1"), ("flag", 1), ("name", None)],
 )
 def test_override_takes_values_of_the_type_only(key: str, value: object) -> None:
     with pytest.raises(ConfigError, match=key):
@@ -93,3 +93,12 @@ def test_a_network_must_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None
     create("lstm_autoencoder", hidden=4)
     with pytest.raises(ConfigError, match="hidden=5"):
         create("lstm_autoencoder", hidden=5)
+
+
+def test_a_whole_number_will_do_for_a_float() -> None:
+    changed = override(First(), {"rate": 2})
+    assert changed == First(rate=2.0)
+    assert type(changed.rate) is float
+    for settings in ({"rate": 10**400}, {"rate": True}):
+        with pytest.raises(ConfigError):
+            override(First(), settings)

@@ -51,6 +51,29 @@ def test_values_and_gradients_are_those_of_a_loop(kind: str, with_input: bool, c
 
 
 @pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("with_input", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_values_are_the_same_without_gradients(kind: str, with_input: bool, dtype: torch.dtype) -> None:
+    cell, projected, h, c = tensors(kind, dtype)
+    before = [x.detach().clone() for x in (projected, h, c)]
+    with torch.inference_mode():
+        found = scan(cell, projected if with_input else None, (h, c), 4)
+    expected = looped(cell, projected if with_input else None, h, c)
+    tolerance = 1e-12 if dtype == torch.float64 else 3e-6
+    torch.testing.assert_close(found, expected, rtol=0, atol=tolerance)
+    torch.testing.assert_close([projected, h, c], before, rtol=0, atol=0)  # nothing given was written to
+
+
+def test_a_memory_of_any_size_gives_the_output_of_a_loop() -> None:
+    """Where the output's tanh is 0, nearly linear and saturated."""
+    cell, _, h, _ = tensors("linear", torch.float32)
+    c = torch.tensor([0.0, 1e-6, -1e-3, 1.0, -20.0, 200.0]).view(2, 3)
+    with torch.no_grad():
+        found, expected = scan(cell, None, (h, c), 4)[0], looped(cell, None, h, c)[0]
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", CELLS)
 def test_gradients_agree_with_finite_differences(kind: str) -> None:
     cell, projected, h, c = tensors(kind)
     assert torch.autograd.gradcheck(lambda p, h, c: scan(cell, p, (h, c), 4)[0], (projected, h, c))

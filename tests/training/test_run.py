@@ -1,6 +1,7 @@
 """Training runs: what a run leaves behind, and that an interruption changes nothing."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import shutil
@@ -48,7 +49,7 @@ SETTINGS = RunSettings("conv_lstm_autoencoder", Budget(steps=STEPS), MODEL, TRAI
 
 
 def random_digits(split: str, seed: int = 0) -> Digits:
-    images = np.random.default_rng(seed).integers(0, 256, (5, 28, 28), dtype=np.uint8)
+    images = np.random.default_rng([seed, *split.encode()]).integers(0, 256, (5, 28, 28), dtype=np.uint8)
     return Digits(images, "fonts", f"random {split} digits")
 
 
@@ -290,6 +291,9 @@ def test_a_run_leaves_what_its_module_says(tmp_path: Path) -> None:
         "step": 0.1,
     }
     assert (contract.training["steps"], contract.training["clips"]) == (STEPS, STEPS * 2)
+    assert contract.splits == {
+        split: hashlib.sha256(sources.load_digits(split).images.tobytes()).hexdigest() for split in sources.SPLITS
+    }
 
 
 def log_losses(monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> None:

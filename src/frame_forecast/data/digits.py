@@ -1,7 +1,6 @@
 """The digits that move: MNIST where it is found or can be fetched, else digits drawn from fonts."""
 
 import functools
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,11 +32,6 @@ class Digits:
     source: Literal["mnist", "mnist-like", "fonts"]
     description: str
     note: str = ""
-
-    @functools.cached_property
-    def sha256(self) -> str:
-        """Of the images' bytes."""
-        return hashlib.sha256(self.images.tobytes()).hexdigest()
 
 
 @dataclass(frozen=True)

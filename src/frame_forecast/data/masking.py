@@ -45,6 +45,7 @@ class ForecastMasking:
     context: int
 
     def hide(self, frames: Tensor, index: np.ndarray, start: int = 0) -> Batch:
+        """See `Masking.hide`."""
         return Batch.forecast(frames, self.context - start)
 
 

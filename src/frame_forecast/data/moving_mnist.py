@@ -6,6 +6,7 @@ lines and bounce off the walls. Trajectories are float64 on the CPU, because a G
 cosine differs in the last bit; pixels are pasted on any device.
 """
 
+import hashlib
 import math
 import sys
 from dataclasses import dataclass
@@ -87,6 +88,11 @@ class MovingMnist:
     def __len__(self) -> int:
         """Clips of the split: 10,000 to test or validate on, practically endless to train on."""
         return sys.maxsize if self.split == "train" else 10_000
+
+    @property
+    def images_sha256(self) -> str:
+        """Of the digits' bytes."""
+        return hashlib.sha256(self.images.cpu().numpy().tobytes()).hexdigest()
 
     def trajectories(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Which digits, and where their top left corners are.

@@ -29,6 +29,11 @@ class ClipSource(Protocol):
         """``train``, ``validation`` or ``test``."""
         ...
 
+    @property
+    def images_sha256(self) -> str:
+        """Of the bytes of the images that the clips are made of."""
+        ...
+
     def __len__(self) -> int:
         """How many clips there are."""
         ...

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from frame_forecast.models.base import Model
 from frame_forecast.models.registry import register
+from frame_forecast.nn.motion import neighbours, other_neighbours, positions, values_at
 
 BASELINES = ("black", "mean_frame", "copy_last", "nearest", "linear")
 
@@ -63,12 +64,9 @@ class CopyLast(Baseline):
 
     def _predict(self, frames: Tensor, observed: Tensor, valid: Tensor) -> Tensor:
         T = frames.shape[1]
-        before, after = _neighbours(observed)
-        # A step aside: the frame itself, where observed, is neither before nor after.
-        before = torch.cat([torch.full_like(before[:, :1], -1), before[:, :-1]], dim=1)
-        after = torch.cat([after[:, 1:], torch.full_like(after[:, :1], T)], dim=1)
+        before, after = other_neighbours(observed)
         position = torch.where(before >= 0, before, after)
-        copied = _at(position.clamp(max=T - 1), frames)
+        copied = values_at(position.clamp(max=T - 1), frames)
         return torch.where(position < T, copied, torch.zeros((), device=frames.device))
 
 
@@ -82,7 +80,7 @@ class Nearest(Baseline):
 
     def _predict(self, frames: Tensor, observed: Tensor, valid: Tensor) -> Tensor:
         before, after, t = _both_sides(observed)
-        return _at(torch.where(t - before <= after - t, before, after), frames)
+        return values_at(torch.where(t - before <= after - t, before, after), frames)
 
 
 @register("linear", BaselineConfig, presets={"linear": BaselineConfig()}, tiny=BaselineConfig())
@@ -97,35 +95,16 @@ class Linear(Baseline):
     def _predict(self, frames: Tensor, observed: Tensor, valid: Tensor) -> Tensor:
         before, after, t = _both_sides(observed)
         weight = (t - before) / (after - before).clamp(min=1)
-        return torch.lerp(_at(before, frames), _at(after, frames), weight.to(frames.dtype))
-
-
-def _positions(observed: Tensor) -> Tensor:
-    """``(1, T, 1, 1, 1)``: 0 .. T - 1."""
-    return torch.arange(observed.shape[1], device=observed.device).view(1, -1, 1, 1, 1)
-
-
-def _neighbours(observed: Tensor) -> tuple[Tensor, Tensor]:
-    """Positions, of the shape of ``observed``, of the last observed frame up to each frame (-1 =
-    none) and of the first one from it on (T = none)."""
-    T, t = observed.shape[1], _positions(observed)
-    before = torch.where(observed, t, -1).cummax(dim=1).values
-    after = torch.where(observed, t, T).flip(1).cummin(dim=1).values.flip(1)
-    return before, after
+        return torch.lerp(values_at(before, frames), values_at(after, frames), weight.to(frames.dtype))
 
 
 def _both_sides(observed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """`_neighbours`, where a side without one takes the other's, and the positions themselves.
+    """`neighbours`, where a side without one takes the other's, and the positions themselves.
 
     A pixel that is never observed gets positions where it is hidden, and so 0.
     """
     T = observed.shape[1]
-    before, after = _neighbours(observed)
+    before, after = neighbours(observed)
     first = torch.where(before >= 0, before, after).clamp(max=T - 1)
     last = torch.where(after < T, after, before).clamp(min=0)
-    return first, last, _positions(observed)
-
-
-def _at(position: Tensor, frames: Tensor) -> Tensor:
-    """The values of each pixel at the positions ``(B, T, 1, H or 1, W or 1)``: ``(B, T, C, H, W)``."""
-    return frames.gather(1, position.expand_as(frames))
+    return first, last, positions(observed)

@@ -10,6 +10,7 @@ from frame_forecast.errors import ConfigError
 from frame_forecast.models.base import TASKS, Model
 from frame_forecast.models.registry import register
 from frame_forecast.nn.cells import ConvLstmCell
+from frame_forecast.nn.motion import other_neighbours, values_at, warp
 from frame_forecast.nn.unroll import unroll
 
 _DIRECTIONS = "fb"
@@ -26,6 +27,7 @@ class MaskedLstmConfig:
         mix: hidden features of the gated layers between.
         directions: one letter a layer, the way it runs through time: ``f``orwards or ``b``ackwards.
         kernel: odd size of the state's convolution, in patches.
+        motion: whether neighbouring frames are copied along a flow, beside what is drawn.
     """
 
     patch: int = 8
@@ -34,6 +36,7 @@ class MaskedLstmConfig:
     mix: int = 128
     directions: str = "bfff"
     kernel: int = 3
+    motion: bool = True
 
     def __post_init__(self) -> None:
         for name in ("patch", "width", "hidden", "mix", "kernel"):
@@ -45,6 +48,8 @@ class MaskedLstmConfig:
             )
         if self.kernel % 2 == 0:
             raise ConfigError(f"kernel={self.kernel}", "an odd number", "set another kernel")
+        if self.motion and self.patch % 2 == 1:
+            raise ConfigError(f"patch={self.patch}", "an even number with motion", "set another patch")
 
 
 @register(
@@ -64,8 +69,9 @@ class MaskedLstm(Model):
     NeurIPS 2015) carries tokens through time, backwards in one layer and forwards in the next,
     so that a gap is filled from both sides; and a gated layer mixes each token's features
     (SwiGLU: Shazeer, "GLU variants improve transformer", 2020). Both add to the token they read
-    (pre-norm residuals). A convolution draws the patches. Nothing drawn is ever read again, so a
-    long gap costs no more than the frames it has.
+    (pre-norm residuals). A convolution draws the patches; beside that, the nearest observed frames
+    before and after are copied along flows, and gates weigh the three. Nothing drawn is ever read
+    again, so a long gap costs no more than the frames it has.
 
     Observed pixels are drawn too, as an autoencoder does: learning that helps with the rest.
     Channels are treated alike, one by one. Frames that patches do not divide are padded with
@@ -89,6 +95,7 @@ class MaskedLstm(Model):
             self.layers.append(_Mix(config.width, config.mix))
         self.norm = nn.LayerNorm(config.width)
         self.head = nn.Conv2d(config.width, pixels, 3, padding=1)
+        self.motion = _Motion(config.width, config.patch) if config.motion else None
 
     def given(self, observed: Tensor, valid: Tensor) -> Tensor:
         return valid
@@ -102,14 +109,30 @@ class MaskedLstm(Model):
         # Channels become clips: (T, B * C, 2, H, W), frames beside their masks.
         pixels = torch.stack([frames, observed.expand_as(frames).to(frames.dtype)], dim=3)
         pixels = F.pad(pixels.permute(1, 0, 2, 3, 4, 5).flatten(1, 2), (0, -W % p, 0, -H % p))
-        patches = F.pixel_unshuffle(pixels, p)  # (T, B * C, 2 * p * p, H / p, W / p)
-        tokens = self.embed(patches.permute(0, 1, 3, 4, 2)).float()  # (T, B * C, H / p, W / p, width)
+        patches = F.pixel_unshuffle(pixels, p).permute(0, 1, 3, 4, 2)  # (T, B * C, H / p, W / p, 2 * p * p)
+        # Contiguous, or without gradients the linear map would be a product for each frame.
+        tokens = self.embed(patches.contiguous()).float()  # (T, B * C, H / p, W / p, width)
         reversal = _reversal(valid.repeat_interleave(C, dim=0))
         for layer in self.layers:
             tokens = layer(tokens, reversal)
-        drawn = self.head(self.norm(tokens).flatten(0, 1).permute(0, 3, 1, 2))
-        drawn = torch.sigmoid(F.pixel_shuffle(drawn.float(), p)[..., :H, :W])  # (T * B * C, 1, H, W)
-        return drawn.view(T, B, C, H, W).transpose(0, 1)
+        tokens = self.norm(tokens).flatten(0, 1).permute(0, 3, 1, 2)  # (T * B * C, width, H / p, W / p)
+        made = torch.sigmoid(F.pixel_shuffle(self.head(tokens).float(), p)[..., :H, :W])
+        if self.motion is not None:
+            made = self.motion(tokens, made, *_copies(frames, observed))
+        return made.view(T, B, C, H, W).transpose(0, 1)
+
+
+def _copies(frames: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
+    """Each pixel's nearest observed values before and after, the frame itself excepted.
+
+    Returns:
+        The values ``(T * B * C, 2, H, W)``, and where there are any, bool of that shape.
+    """
+    B, T, C, H, W = frames.shape
+    before, after = other_neighbours(observed)
+    values = torch.stack([values_at(before.clamp(min=0), frames), values_at(after.clamp(max=T - 1), frames)], dim=3)
+    there = torch.stack([before >= 0, after < T], dim=3).expand(B, T, C, 2, H, W)
+    return tuple(x.transpose(0, 1).flatten(0, 2) for x in (values, there))  # pyright: ignore[reportReturnType]
 
 
 class _Time(nn.Module):
@@ -151,6 +174,50 @@ class _Mix(nn.Module):
         """``(T, B, h, w, width)`` in and out; time plays no part."""
         values, gates = self.into(self.norm(tokens)).chunk(2, dim=-1)
         return tokens + self.out(values * F.silu(gates))
+
+
+class _Motion(nn.Module):
+    """Copies of two neighbouring frames along flows, blended with what was drawn.
+
+    Flows are made for every quarter of a patch and gates for every 2x2 pixels, both interpolated
+    between. At first the gates trust what was drawn.
+    """
+
+    _FLOWS, _GATES = 4, 3  # x and y of two copies; two copies and the drawn frame
+    _REACH = 8.0  # pixels that a flow of 1 means: about what a digit moves in two frames
+    _MARGIN = 1e-3  # copies are 0 or 1 in places, whose cross-entropy has no bound
+
+    def __init__(self, width: int, patch: int) -> None:
+        super().__init__()
+        self.patch = patch
+        self.out = nn.Linear(width, 4 * self._FLOWS + (patch // 2) ** 2 * self._GATES)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+        with torch.no_grad():
+            self.out.bias[-((patch // 2) ** 2) :] = 2.0
+
+    def forward(self, tokens: Tensor, drawn: Tensor, copies: Tensor, there: Tensor) -> Tensor:
+        """What is given of each frame.
+
+        Args:
+            tokens: ``(N, width, h, w)``.
+            drawn: ``(N, 1, H, W)`` in [0, 1]; H and W at most patch times h and w.
+            copies, there: from `_copies`.
+        """
+        H, W = drawn.shape[2:]
+        with torch.autocast(tokens.device.type, enabled=False):  # half precision is too coarse for places
+            maps = self.out(tokens.permute(0, 2, 3, 1).float()).permute(0, 3, 1, 2)
+        flows, gates = maps.split([4 * self._FLOWS, maps.shape[1] - 4 * self._FLOWS], dim=1)
+        flows = self._REACH * self._enlarge(F.pixel_shuffle(flows, 2), self.patch // 2, H, W)
+        gates = self._enlarge(F.pixel_shuffle(gates, self.patch // 2), 2, H, W)
+        usable = torch.cat([there, torch.ones_like(there[:, :1])], dim=1)
+        shares = gates.masked_fill(~usable, -torch.inf).softmax(dim=1)
+        moved = [warp(copies[:, i : i + 1], flows[:, 2 * i : 2 * i + 2]) for i in (0, 1)]
+        blend = (shares * torch.cat([*moved, drawn], dim=1)).sum(dim=1, keepdim=True)
+        return self._MARGIN + (1 - 2 * self._MARGIN) * blend
+
+    def _enlarge(self, maps: Tensor, factor: int, height: int, width: int) -> Tensor:
+        return F.interpolate(maps, scale_factor=factor, mode="bilinear")[..., :height, :width]
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:

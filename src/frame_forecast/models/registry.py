@@ -49,6 +49,7 @@ class Entry:
         return self.model(config)
 
 
+_EXACT_IN_FLOAT = 2**53
 _ENTRIES: dict[str, Entry] = {}
 
 
@@ -96,22 +97,27 @@ def entry_of(name: str) -> Entry:
 
 
 def override(config: Any, settings: Mapping[str, Any]) -> Any:
-    """A config (a frozen dataclass) with some values changed.
+    """A config (a frozen dataclass) with some values changed; a whole number will do for a float.
 
     Raises:
         ConfigError: a key that the config does not have, or a value of another type.
     """
     fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    changed: dict[str, Any] = {}
     for key, value in settings.items():
         if key not in fields:
             raise ConfigError(f"setting {key!r}", "one of " + ", ".join(fields), "check the spelling")
-        if type(value) is not type(fields[key]):
+        if type(value) is int and type(fields[key]) is float and abs(value) <= _EXACT_IN_FLOAT:
+            changed[key] = float(value)
+        elif type(value) is type(fields[key]):
+            changed[key] = value
+        else:
             raise ConfigError(
                 f"{key}={value!r}",
                 f"a value of type {type(fields[key]).__name__}",
                 f"write for example {key}={fields[key]}",
             )
-    return dataclasses.replace(config, **settings)
+    return dataclasses.replace(config, **changed)
 
 
 def parse_settings(assignments: Sequence[str], *configs: Any) -> list[dict[str, Any]]:

@@ -14,24 +14,6 @@ State = tuple[Tensor, Tensor]
 """``(h, c)``: output and memory, ``(B, D)`` or ``(B, D, H, W)``."""
 
 
-def activate(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """What every LSTM cell here does with its gates (see `LstmCell`).
-
-    Args:
-        gates: ``(B, 4 * hidden, ...)`` in the order input, forget, cell, output.
-        c: the memory ``(B, hidden, ...)``, whose precision the step is computed in.
-
-    Returns:
-        The activated gates, in the dtype of ``gates``; the new memory ``c'``, in that of ``c``;
-        the output ``h'``, in that of ``gates``.
-    """
-    a_i, a_f, a_g, a_o = gates.to(c.dtype).chunk(4, dim=1)
-    i, f, g, o = torch.sigmoid(a_i), torch.sigmoid(a_f), torch.tanh(a_g), torch.sigmoid(a_o)
-    c = f * c + i * g
-    h = o * torch.tanh(c)
-    return torch.cat([i, f, g, o], dim=1).to(gates.dtype), c, h.to(gates.dtype)
-
-
 class LstmCell(nn.Module):
     """The gates every LSTM cell here shares, over two linear maps that a subclass chooses.
 
@@ -85,7 +67,10 @@ class LstmCell(nn.Module):
         gates = self.state(h)
         if projected is not None:
             gates = gates + projected
-        _, c, h = activate(gates, c)
+        a_i, a_f, a_g, a_o = gates.to(c.dtype).chunk(4, dim=1)
+        i, f, g, o = torch.sigmoid(a_i), torch.sigmoid(a_f), torch.tanh(a_g), torch.sigmoid(a_o)
+        c = f * c + i * g
+        h = (o * torch.tanh(c)).to(gates.dtype)
         return h, (h, c)
 
 

@@ -3,8 +3,9 @@
 Backpropagation through time needs, at every step, the gradient of the state before it, but
 not yet that of the weights: the sum over steps of ``gradient of the gates x state`` is one
 product over all steps at once. Autograd makes it step by step; here it is made once, after
-the loop, which on two CPU cores saves about a quarter of a training step of a ConvLSTM
-(``benchmarks/training.py``).
+the loop. Besides, each step writes into tensors made for all steps, where autograd would
+keep a dozen small ones and stack the results. Together that takes a sixth off the forward
+and backward pass of a ConvLSTM on one CPU core (``benchmarks/training.py``: 16 clips, bfloat16).
 """
 
 from typing import Any
@@ -15,7 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from frame_forecast.nn.cells import LstmCell, State, activate
+from frame_forecast.nn.cells import LstmCell, State
 
 
 def scan(cell: LstmCell, projected: Tensor | None, state: State, steps: int) -> tuple[Tensor, State]:
@@ -31,7 +32,14 @@ def scan(cell: LstmCell, projected: Tensor | None, state: State, steps: int) -> 
     Returns:
         The outputs ``(T, B, hidden, ...)`` and the state after the last step.
     """
-    outputs, c = _Scan.apply(projected, *state, cell.state.weight, cell.state.bias, steps)
+    weight, bias = cell.state.weight, cell.state.bias
+    assert bias is not None, "every cell's state map has one"
+    arguments = projected, *state, weight, bias, steps
+    if torch.is_grad_enabled():
+        outputs, c = _Scan.apply(*arguments)
+    else:
+        outputs, memories, _, _ = _run(*arguments, keep=False)
+        outputs, c = outputs[1:], memories[-1]
     return outputs, (outputs[-1], c)
 
 
@@ -43,59 +51,120 @@ class _Scan(torch.autograd.Function):
         ctx: Any, projected: Tensor | None, h: Tensor, c: Tensor, weight: Tensor, bias: Tensor, steps: int
     ) -> tuple[Tensor, Tensor]:
         ctx.dtypes = (h.dtype, weight.dtype, bias.dtype)
-        dtype = _compute_dtype(projected, h)
-        # A convolution is fastest where state and kernel lie in memory in the same order.
-        channels_last = h.ndim == 4 and h.is_contiguous(memory_format=torch.channels_last)
-        layout = torch.channels_last if channels_last else torch.preserve_format
-        h, bias = h.to(dtype), bias.to(dtype)
-        weight = weight.to(dtype).contiguous(memory_format=layout) if channels_last else weight.to(dtype)
-        outputs, memories, activations = [h], [c], []
-        for t in range(steps):
-            gates = _gates(h, weight, bias)
-            activated, c, h = activate(gates if projected is None else gates + projected[t], c)
-            activations.append(activated)
-            memories.append(c)
-            outputs.append(h)
-        ctx.has_input, ctx.steps = projected is not None, steps
-        ctx.save_for_backward(weight, *outputs, *memories, *activations)
-        return torch.stack(outputs[1:]), c
+        ctx.has_input = projected is not None
+        outputs, memories, gates, weight = _run(projected, h, c, weight, bias, steps, keep=True)
+        ctx.save_for_backward(weight, outputs, memories, gates)
+        return outputs[1:], memories[-1]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         d_outputs, d_c = gradients
-        weight, *saved = ctx.saved_tensors
-        outputs, memories, activations = saved[: ctx.steps + 1], saved[ctx.steps + 1 : -ctx.steps], saved[-ctx.steps :]
-        d_gates: list[Tensor] = []
+        weight, outputs, memories, gates = ctx.saved_tensors
+        d_gates, d_c = torch.empty_like(gates), d_c.clone()
         d_h = torch.zeros_like(outputs[0])
-        for t in reversed(range(ctx.steps)):
-            d_h = d_h + d_outputs[t].to(d_h.dtype)
-            d_gate, d_c = _activate_backward(activations[t], memories[t], memories[t + 1], d_h, d_c)
-            d_h = _state_gradient(d_gate, outputs[t], weight)
-            d_gates.append(d_gate)
-        d_all = torch.stack(d_gates[::-1])
-        d_weight, d_bias = _weight_gradients(d_all.flatten(0, 1), torch.cat(outputs[:-1]), weight)
+        for t in reversed(range(len(gates))):
+            d_h = d_outputs[t].to(d_c.dtype) + d_h
+            d_gates[t] = _step_gradient(gates[t].to(d_c.dtype), memories[t], memories[t + 1], d_h, d_c)
+            d_h = _state_gradient(d_gates[t], outputs[t], weight)
+        d_weight, d_bias = _weight_gradients(d_gates.flatten(0, 1), outputs[:-1].flatten(0, 1), weight)
         h_dtype, weight_dtype, bias_dtype = ctx.dtypes
-        d_projected = d_all if ctx.has_input else None
+        d_projected = d_gates if ctx.has_input else None
         return d_projected, d_h.to(h_dtype), d_c, d_weight.to(weight_dtype), d_bias.to(bias_dtype), None
 
 
-def _activate_backward(activated: Tensor, c: Tensor, c_new: Tensor, d_h: Tensor, d_c: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradients of `activate`: of the gates before their activation, and of the memory before."""
-    i, f, g, o = activated.to(c.dtype).chunk(4, dim=1)
-    tanh_c = torch.tanh(c_new)
-    d_h = d_h.to(c.dtype)
-    d_c = d_c + d_h * o * (1 - tanh_c * tanh_c)
-    d_gates = torch.cat(
-        [
-            d_c * g * i * (1 - i),
-            d_c * c * f * (1 - f),
-            d_c * i * (1 - g * g),
-            d_h * tanh_c * o * (1 - o),
-        ],
-        dim=1,
-    )
-    return d_gates.to(activated.dtype), d_c * f
+def _run(
+    projected: Tensor | None, h: Tensor, c: Tensor, weight: Tensor, bias: Tensor, steps: int, keep: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The steps of `LstmCell.forward`, without autograd.
+
+    Args:
+        projected, steps: as for `scan`.
+        h, c: the state before the first step.
+        weight, bias: of the cell's ``state`` map.
+        keep: every memory and gate, for the gradient; otherwise the last memory alone.
+
+    Returns:
+        The outputs ``(T + 1, B, hidden, ...)``, the given one first; the memories, likewise, or
+        ``(1, B, hidden, ...)``; the activated gates ``(T or 0, B, 4 * hidden, ...)``; and the
+        weight that the products were made with.
+    """
+    dtype = _compute_dtype(projected, h)
+    # A convolution is fastest where state and kernel lie in memory in the same order.
+    channels_last = h.ndim == 4 and h.is_contiguous(memory_format=torch.channels_last)
+
+    def series(length: int, features: int, dtype: torch.dtype) -> Tensor:
+        """Room for so many steps, each in the order of ``h``."""
+        B, _, *size = h.shape
+        shape = (length, B, *size, features) if channels_last else (length, B, features, *size)
+        room = torch.empty(shape, dtype=dtype, device=h.device)
+        return room.movedim(-1, 2) if channels_last else room
+
+    hidden = h.shape[1]
+    outputs = series(steps + 1, hidden, dtype)
+    memories = series(steps + 1 if keep else 1, hidden, c.dtype)
+    kept = series(steps if keep else 0, 4 * hidden, dtype)
+    outputs[0], memories[0] = h, c
+    weight, bias = weight.to(dtype), bias.to(dtype)
+    if channels_last:
+        weight = weight.contiguous(memory_format=torch.channels_last)
+    for t in range(steps):
+        gates = _gates(outputs[t], weight, bias)
+        if projected is not None:
+            gates += projected[t]
+        gates = gates.to(c.dtype)
+        i, f, g, o = _activate(gates)
+        before, after = (memories[t], memories[t + 1]) if keep else (memories[0], memories[0])
+        torch.mul(f, before, out=after).addcmul_(i, g)
+        outputs[t + 1] = o * _tanh(after)
+        if keep:
+            kept[t] = gates
+    return outputs, memories, kept, weight
+
+
+def _activate(gates: Tensor) -> tuple[Tensor, ...]:
+    """Activates gates ``(B, 4 * hidden, ...)`` in place; returns i, f, g and o, views of them."""
+    i, f, g, o = gates.chunk(4, dim=1)
+    activated = _tanh(g)
+    torch.sigmoid_(gates)  # g for nothing: one call on the whole costs less than two on parts
+    g.copy_(activated)
+    return i, f, g, o
+
+
+def _tanh(x: Tensor) -> Tensor:
+    """On CPUs by way of the sigmoid, which takes PyTorch a fifth of the time there (AMD EPYC, float32).
+
+    What that loses, about the rounding error of numbers near 1, is nothing beside the other terms of a sum.
+    """
+    return torch.sigmoid(2 * x).mul_(2).sub_(1) if x.device.type == "cpu" else torch.tanh(x)
+
+
+def _step_gradient(gates: Tensor, c: Tensor, new_c: Tensor, d_h: Tensor, d_c: Tensor) -> Tensor:
+    """The gradient of a step.
+
+    Args:
+        gates: activated, ``(B, 4 * hidden, ...)``.
+        c, new_c: the memory before and after.
+        d_h: gradient of the output.
+        d_c: gradient of the memory after; becomes that of the memory before.
+
+    Returns:
+        The gradient of the gates before their activation.
+    """
+    i, f, g, o = gates.chunk(4, dim=1)
+    tanh_c = _tanh(new_c)
+    d_c += torch.ops.aten.tanh_backward(d_h * o, tanh_c)
+    d_gates = torch.empty_like(gates)
+    d_i, d_f, d_g, d_o = d_gates.chunk(4, dim=1)
+    torch.mul(d_c, g, out=d_i)
+    torch.mul(d_c, c, out=d_f)
+    torch.mul(d_c, i, out=d_g)
+    torch.mul(d_h, tanh_c, out=d_o)
+    d_c *= f
+    for d_gate, gate in ((d_i, i), (d_f, f), (d_o, o)):
+        torch.ops.aten.sigmoid_backward.grad_input(d_gate, gate, grad_input=d_gate)
+    torch.ops.aten.tanh_backward.grad_input(d_g, g, grad_input=d_g)
+    return d_gates
 
 
 def _compute_dtype(projected: Tensor | None, h: Tensor) -> torch.dtype:

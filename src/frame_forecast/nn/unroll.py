@@ -51,7 +51,7 @@ def unroll(
         if below is not None:
             steps = len(below)
             projected = cell.project(below.flatten(0, 1)).unflatten(0, below.shape[:2])
-        if torch.is_grad_enabled() and lengths is None:
+        if lengths is None:
             below, state = scan(cell, projected, state, steps)
         else:
             below, state = _loop(cell, projected, state, steps, lengths)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from frame_forecast.report.inputs import Sample
     from frame_forecast.results import Results
 
 
@@ -33,28 +34,42 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Scene:
+    """What one model made of some clips.
+
+    Args:
+        heading: the task, the pattern and the model.
+        animations, strips: of the clips, in their order.
+    """
+
+    heading: str
+    animations: list[Picture]
+    strips: list[Picture]
+
+
+@dataclass(frozen=True)
 class Content:
     """A report in the order in which it is read.
 
     Args:
         title: of the page.
         summary: sentences on what was done.
-        animations, strips: of the samples.
-        results: one a task and pattern.
+        scenes: one a model, task and pattern.
+        results: one a model, task and pattern.
         curves: training loss, then scores per lead time.
     """
 
     title: str
     summary: list[str]
-    animations: list[Picture]
-    strips: list[Picture]
+    scenes: list[Scene]
     results: list[Results]
     curves: list[Picture]
 
     @property
     def pictures(self) -> list[Picture]:
         """All of them."""
-        return [*self.animations, *self.strips, *self.curves]
+        shown = [picture for scene in self.scenes for picture in (*scene.animations, *scene.strips)]
+        return [*shown, *self.curves]
 
 
 def conventions(results: list[Results]) -> dict[str, str]:
@@ -63,7 +78,7 @@ def conventions(results: list[Results]) -> dict[str, str]:
 
 
 def heading(results: Results) -> str:
-    """``Forecast: 10 frames given, the next 10 scored``."""
+    """``Forecast by lstm: 10 frames given, the next 10 scored``."""
     match results.task:
         case "forecast":
             scored = f"{results.context} frames given, the next {results.horizon} scored"
@@ -73,17 +88,19 @@ def heading(results: Results) -> str:
             scored = f"{results.context} frames, each predicted from others ({results.pattern})"
         case _:
             scored = f"{results.context} frames given, the same {results.context} scored"
-    return f"{TASK_NAMES[results.task]}: {scored}"
+    return f"{TASK_NAMES[results.task]} by {results.model}: {scored}"
 
 
-def subject(results: Results) -> str:
-    """What results a report can hold once: ``forecast``, ``recreate random:0.5``."""
-    return results.task if results.pattern is None else f"{results.task} {results.pattern}"
+def title_of(shown: Results | Sample) -> str:
+    """``Recreation (gap:5) by lstm``."""
+    pattern = "" if shown.pattern is None else f" ({shown.pattern})"
+    return f"{TASK_NAMES[shown.task]}{pattern} by {shown.model}"
 
 
-def file_stem(*parts: str | int) -> str:
-    """The name of a file, without an ending."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", "_".join(str(part) for part in parts))
+def file_stem(shown: Results | Sample, *more: str | int) -> str:
+    """The name of a file, without an ending: ``recreate_gap_5_lstm`` and what there is more."""
+    parts = [shown.task, *([] if shown.pattern is None else [shown.pattern]), shown.model, *map(str, more)]
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", "_".join(parts))
 
 
 def measured(results: Results) -> dict[str, str]:

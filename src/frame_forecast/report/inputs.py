@@ -25,6 +25,7 @@ class Sample:
             the context for the other tasks.
         observed: bool ``(context, 1, H, W)`` for ``recreate``: what the model saw of the context;
             None for the other tasks, where it saw everything.
+        pattern: as in `Results`.
 
     Raises:
         ShapeError: the arrays do not belong to one clip of grey frames.
@@ -38,6 +39,7 @@ class Sample:
     frames: np.ndarray
     prediction: np.ndarray
     observed: np.ndarray | None = None
+    pattern: str | None = None
 
     def __post_init__(self) -> None:
         wanted = len(self.frames) - self.context if self.task == "forecast" else self.context

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from string import Template
 from typing import TYPE_CHECKING
 
-from frame_forecast.report.content import Content, Picture, conventions, heading, measured
+from frame_forecast.report.content import Content, Picture, Scene, conventions, heading, measured
 from frame_forecast.report.tables import METRICS, Table, findings, score_tables
 
 if TYPE_CHECKING:
@@ -22,13 +22,8 @@ _MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".gif": "image/gif
 def page(content: Content) -> str:
     """The whole page."""
     sections = []
-    if content.animations:
-        sections += [
-            "<h2>Moving pictures</h2>",
-            _block("grid moving", map(_figure, content.animations)),
-            "<h3>Frame by frame</h3>",
-            _block("stack", (_figure(picture, scrolls=True) for picture in content.strips)),
-        ]
+    if content.scenes:
+        sections += ["<h2>Pictures</h2>", *map(_scene, content.scenes)]
     if content.results:
         sections += ["<h2>Scores</h2>", *map(_scores, content.results)]
     if content.curves:
@@ -43,6 +38,12 @@ def page(content: Content) -> str:
         summary=escape(" ".join(content.summary)),
         sections="\n".join(sections),
     )
+
+
+def _scene(scene: Scene) -> str:
+    moving = _block("grid moving", map(_figure, scene.animations))
+    still = _block("stack", (_figure(picture, scrolls=True) for picture in scene.strips))
+    return f"<h3>{escape(scene.heading)}</h3>\n{moving}\n{still}"
 
 
 def _scores(results: Results) -> str:

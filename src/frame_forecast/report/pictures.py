@@ -7,11 +7,12 @@ import io
 import numpy as np
 
 from frame_forecast.report.canvas import GIVEN, PREDICTED, Canvas
-from frame_forecast.report.content import TASK_NAMES, Picture, file_stem
+from frame_forecast.report.content import Picture, file_stem, title_of
 from frame_forecast.report.inputs import Sample
 
-_STRIP_COLUMNS = 12  # of a longer clip, as many frames at even distances are shown
-_STRIP_PIXELS, _GIF_PIXELS = 128, 192  # about the width of a frame as drawn
+_STRIP_COLUMNS = 20  # of a longer clip, as many frames at even distances are shown
+_STRIP_PIXELS, _GIF_PIXELS = 128, 192  # about the width of a frame as drawn,
+_STRIP_WIDTH = 1536  # less where there are so many that a row would be wider
 _STEPS = {"forecast": "forecast: lead time", "recreate": "recreated: frame", "reconstruct": "reconstructed: frame"}
 _MILLISECONDS, _LAST_MILLISECONDS = 200, 1000  # a frame of the GIF is shown; the last one
 
@@ -22,10 +23,10 @@ def strip(sample: Sample) -> Picture:
     What is missing from an input is hatched.
     """
     H, W = sample.frames.shape[2:]
-    scale = _scale(W, _STRIP_PIXELS)
+    shown = _evenly(len(sample.prediction), _STRIP_COLUMNS)
+    scale = _scale(W, min(_STRIP_PIXELS, _STRIP_WIDTH // len(shown)))
     height, width = H * scale, W * scale
     gutter, gap, line = 112, 4, 22
-    shown = _evenly(len(sample.prediction), _STRIP_COLUMNS)
     numbers = sample.first + 1 + shown  # of the predicted frames, from 1
     limit = _limit(sample)
 
@@ -146,11 +147,11 @@ def _evenly(count: int, most: int) -> np.ndarray:
 
 def stem(sample: Sample) -> str:
     """The name of the sample's files, without an ending."""
-    return file_stem(sample.task, sample.model, "clip", sample.clip)
+    return file_stem(sample, "clip", sample.clip)
 
 
 def _title(sample: Sample) -> str:
-    return f"{TASK_NAMES[sample.task]} by {sample.model}, clip {sample.clip}"
+    return f"{title_of(sample)}, clip {sample.clip}"
 
 
 def _in_words(sample: Sample) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from frame_forecast.report.content import TASK_NAMES, Picture, file_stem, subject
+from frame_forecast.report.content import Picture, file_stem, title_of
 from frame_forecast.report.inputs import TrainingCurves
 from frame_forecast.report.tables import METRICS
 
@@ -91,12 +91,11 @@ def _lead_time_plot(results: Results, metric: str) -> Picture:
             axes.set_ylim(bottom=0)  # so that a distance looks as large as it is
 
     ends = ", ".join(f"{row.model} from {' to '.join(map(shown.show, _ends(row.per_lead_time)))}" for row in rows)
-    name = TASK_NAMES[results.task] + ("" if results.pattern is None else f" ({results.pattern})")
     return _picture(
-        f"plots/{file_stem(subject(results), metric)}.svg",
+        f"plots/{file_stem(results, metric)}.svg",
         draw,
         f"Line chart of {metric} by {step}: {ends}.",
-        f"{name}: {metric} by {step}, {shown.direction}.",
+        f"{title_of(results)}: {metric} by {step}, {shown.direction}.",
     )
 
 

@@ -139,19 +139,20 @@ def markdown_table(results: Results) -> str:
 def markdown(content: Content) -> str:
     """The report as Markdown, with its pictures as links into the run's folder."""
     parts = [f"# {_plain(content.title)}", _plain(" ".join(content.summary))]
-    if content.animations:
-        parts += ["## Moving pictures", *map(_link, content.animations)]
-        parts += ["### Frame by frame", *map(_link, content.strips)]
+    if content.scenes:
+        parts += ["## Pictures"]
+    for scene in content.scenes:
+        parts += [f"### {_plain(scene.heading)}", *map(_link, scene.animations), *map(_link, scene.strips)]
     if content.results:
         parts += ["## Scores", "↓ lower is better, ↑ higher is better, best in bold."]
     for results in content.results:
-        parts += [f"### {heading(results)}", *map(_plain, findings(results)), markdown_table(results)]
+        parts += [f"### {_plain(heading(results))}", *map(_plain, findings(results)), markdown_table(results)]
     if content.curves:
         parts += ["## Curves", *map(_link, content.curves)]
     if content.results:
         parts += ["## How it was measured"]
     for results in content.results:
-        parts += [f"### {heading(results)}", _list(measured(results))]
+        parts += [f"### {_plain(heading(results))}", _list(measured(results))]
     if content.results:
         parts += ["### Conventions", _list(conventions(content.results))]
     return "\n\n".join(parts) + "\n"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from frame_forecast.errors import ConfigError
 from frame_forecast.files import replacing
-from frame_forecast.report.content import Content, subject
+from frame_forecast.report.content import Content, Scene, file_stem, title_of
 from frame_forecast.report.inputs import Sample, TrainingCurves
 from frame_forecast.report.page import page
 from frame_forecast.report.pictures import animation, stem, strip
@@ -38,7 +38,7 @@ def write_report(
         folder: of the run; made if it is not there.
         title: of the page.
         summary: sentences on what was done.
-        results: one a task and pattern.
+        results: one a model, task and pattern.
         samples: predicted clips, in the order of their pictures.
         curves: the course of training; None for a model that was not trained here.
 
@@ -46,10 +46,10 @@ def write_report(
         The path of ``report.html``.
 
     Raises:
-        ConfigError: two results for one task and pattern, or two samples that are the same clip.
+        ConfigError: two results for one model, task and pattern, or two samples that are the same clip.
         OutputError: the disk is full, read-only or not there.
     """
-    _check_distinct("results", [subject(result) for result in results])
+    _check_distinct("results", [file_stem(result) for result in results])
     _check_distinct("samples", [stem(sample) for sample in samples])
     # Scores first: they took the longest to make.
     records = [result.to_json_dict() for result in results]
@@ -58,8 +58,7 @@ def write_report(
     content = Content(
         title=title,
         summary=summary,
-        animations=[animation(sample) for sample in samples],
-        strips=[strip(sample) for sample in samples],
+        scenes=_scenes(samples),
         results=results,
         curves=([] if curves is None else [training_plot(curves)])
         + [plot for result in results for plot in lead_time_plots(result)],
@@ -70,6 +69,17 @@ def write_report(
     path = folder / "report.html"
     _write(path, page(content).encode())
     return path
+
+
+def _scenes(samples: list[Sample]) -> list[Scene]:
+    """The samples drawn, those with one title together."""
+    scenes: dict[str, Scene] = {}
+    for sample in samples:
+        heading = title_of(sample)
+        scene = scenes.setdefault(heading, Scene(heading, [], []))
+        scene.animations.append(animation(sample))
+        scene.strips.append(strip(sample))
+    return list(scenes.values())
 
 
 def _check_distinct(kind: str, names: list[str]) -> None:

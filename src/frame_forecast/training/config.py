@@ -10,6 +10,7 @@ from frame_forecast.errors import ConfigError
 _MOST_STEPS = 10**12
 _MOST_SECONDS = 100 * 365 * 86_400  # a hundred years; Python's timedelta ends at 2.7 million
 _MOST_VALIDATIONS = 10**6
+_MOST_RATE = 10**6  # times a gradient it still is a float32
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,11 @@ class TrainConfig:
             self._check(name, getattr(self, name) >= 1, "1 or more")
         self._check("validations", 1 <= self.validations <= _MOST_VALIDATIONS, f"1 to {_MOST_VALIDATIONS}")
         self._check("horizon", self.horizon >= 0, "0 or more")
-        self._check("weight_decay", 0 <= self.weight_decay < math.inf, "0 or more, and finite")
+        self._check("weight_decay", 0 <= self.weight_decay <= _MOST_RATE, f"0 to {_MOST_RATE:,}")
         self._check("seed", 0 <= self.seed < 2**32, "0 to 4294967295")
-        for name in ("learning_rate", "muon_learning_rate", "gradient_clip"):
-            self._check(name, 0 < getattr(self, name) < math.inf, "more than 0, and finite")
+        for name in ("learning_rate", "muon_learning_rate"):
+            self._check(name, 0 < getattr(self, name) <= _MOST_RATE, f"more than 0, at most {_MOST_RATE:,}")
+        self._check("gradient_clip", 0 < self.gradient_clip < math.inf, "more than 0, and finite")
         for name in ("warmup", "grow_until", "ema_decay"):
             self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
         self._check("tasks", self.tasks in ("auto", "forecast", "mixed"), "auto, forecast or mixed")

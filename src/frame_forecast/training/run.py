@@ -34,7 +34,7 @@ from frame_forecast.data.loaders import FixedBatches, TrainingBatches, to_unit
 from frame_forecast.data.masking import ForecastMasking, Masking, MixedMasking
 from frame_forecast.data.moving_mnist import MovingMnistConfig
 from frame_forecast.data.sources import ClipSource, open_source
-from frame_forecast.devices import BYTES_A_PIXEL, check_memory, choose_device, fast_bfloat16
+from frame_forecast.devices import BYTES_A_PIXEL, check_memory, choose_device, choose_precision
 from frame_forecast.errors import ConfigError, DataError, WeightsError
 from frame_forecast.files import writing
 from frame_forecast.models import Model, find, override
@@ -241,7 +241,7 @@ def _trainer(
 
 def _precision(wanted: str, device: str) -> Any:
     """Lightning's name for the precision."""
-    return "bf16-mixed" if wanted == "bf16" or (wanted == "auto" and fast_bfloat16(device)) else "32-true"
+    return "bf16-mixed" if choose_precision(wanted, device) == torch.bfloat16 else "32-true"
 
 
 def _start_at_mean(model: Model, source: ClipSource) -> None:
@@ -269,6 +269,7 @@ def _release(settings: RunSettings, folder: Path, module: TrainingModule, traine
         module.load_state_dict(state)
     speed = next(callback for callback in trainer.callbacks if isinstance(callback, Speed))  # pyright: ignore[reportAttributeAccessIssue]
     config, source = settings.train, data.sources[0]
+    test = open_source(settings.data, "test", published=False, config=settings.frames)
     _, _, channels, height, width = source.clips(np.arange(1)).shape
     weights.save(
         folder / "weights",
@@ -288,6 +289,7 @@ def _release(settings: RunSettings, folder: Path, module: TrainingModule, traine
             "seconds": round(speed.elapsed),
             "validation_loss": min(losses),
         },
+        splits={clips.split: clips.images_sha256 for clips in (*data.sources, test)},
     )
     return folder / "weights"
 

@@ -13,6 +13,7 @@ from frame_forecast.data.moving_mnist import MovingMnistConfig
 from frame_forecast.data.sources import ClipSource
 from frame_forecast.errors import ConfigError
 from frame_forecast.files import replacing
+from frame_forecast.models import override
 from frame_forecast.training.config import Budget, TrainConfig
 
 _RECORDED_CLIPS = 16
@@ -78,19 +79,33 @@ class RunSettings:
         path = folder / "run.json"
         try:
             fields = json.loads(path.read_text())
-            clips = fields.get("clips")
             if fields.pop("schema") != 1:
                 raise ValueError("its schema is not 1")
+            _check_kinds(fields, {"preset": str, "data": str, "start": str | None, "clips": dict | None})
+            _check_kinds(fields, dict.fromkeys(("model", "budget", "train", "frames"), dict))
+            clips = fields.get("clips")
+            _check_kinds(fields["budget"], {"steps": int | None, "seconds": float | int | None})
+            if clips is not None:
+                _check_kinds(clips, {"name": str, "sha256": str})
             return cls(
                 **{
                     **fields,
                     "budget": Budget(**fields["budget"]),
-                    "train": TrainConfig(**fields["train"]),
-                    "frames": MovingMnistConfig(**fields["frames"]),
+                    "train": override(TrainConfig(), fields["train"]),
+                    "frames": override(MovingMnistConfig(), fields["frames"]),
                     "clips": None if clips is None else RunClips(**clips),
                 }
             )
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error.given}", error.expected, error.next_step) from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(
                 f"{path}: {error}", "the folder of a run that `frame-forecast train` began", "check the path"
             ) from error
+
+
+def _check_kinds(fields: dict[str, Any], kinds: dict[str, Any]) -> None:
+    """Raises TypeError unless these fields, where they are given, are of these types."""
+    for key, kind in kinds.items():
+        if key in fields and (not isinstance(fields[key], kind) or isinstance(fields[key], bool)):
+            raise TypeError(f"{key}={fields[key]!r}")

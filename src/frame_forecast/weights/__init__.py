@@ -6,7 +6,7 @@ input with the output that belongs to it, and ``MODEL_CARD.md``.
 """
 
 from frame_forecast.weights.files import CARD, CONFIG, TENSORS, Contract, load, load_into, save
-from frame_forecast.weights.find import PREFERRED, Released, aliases, describe, find_folder, tags
+from frame_forecast.weights.find import PREFERRED, Released, aliases, describe, find_folder, tag_of, tags
 from frame_forecast.weights.golden import GOLDEN, TOLERANCE, verify, write_golden
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "load",
     "load_into",
     "save",
+    "tag_of",
     "tags",
     "verify",
     "write_golden",

@@ -107,12 +107,19 @@ def load(folder: Path) -> tuple[Model, str, Contract]:
 def load_into(model: Model, folder: Path, contract: Contract | None = None) -> None:
     """Copies a folder's weights into a model of the same config.
 
+    The model may have parts that the weights' config switches off, such as ``motion``; those
+    stay as they are, so that training can go on with a network that has grown.
+
     Raises:
         WeightsError: as for `load`, or the tensors do not fit the model.
     """
+    added: list[str] = []
     if contract is None:
         _, config, contract = read_config(folder)
-        if config != model.config:
+        if type(config) is type(model.config):
+            before, now = dataclasses.asdict(config), dataclasses.asdict(model.config)
+            added = [key for key in now if before[key] is False and now[key] is True]
+        if dataclasses.replace(config, **dict.fromkeys(added, True)) != model.config:
             raise WeightsError(
                 f"weights of {config}", f"{model.config}", "build the model with the config of the weights"
             )
@@ -132,6 +139,8 @@ def load_into(model: Model, folder: Path, contract: Contract | None = None) -> N
         )
     try:
         tensors = load_tensors(data)
+        if added:
+            tensors = model.state_dict() | tensors
         model.load_state_dict(tensors)
     except (SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[-1].strip()  # the first line of torch's names no tensor

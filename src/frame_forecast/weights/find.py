@@ -6,7 +6,7 @@ from importlib import import_module, resources
 from pathlib import Path
 
 from frame_forecast.errors import WeightsError
-from frame_forecast.models import Model, entry_of
+from frame_forecast.models import entry_of
 from frame_forecast.weights.files import CARD, CONFIG, TENSORS, read_config
 from frame_forecast.weights.golden import GOLDEN
 
@@ -56,13 +56,19 @@ def describe(tag: str) -> Released:
     """
     folder = _released() / tag
     name, config, _ = read_config(folder)
-    model: Model = entry_of(name).model(config)
+    model = entry_of(name).build(config)
     return Released(
         tag,
         tuple(sorted(model.tasks)),
         sum(parameter.numel() for parameter in model.parameters()),
         sum(path.stat().st_size for path in folder.iterdir()),
     )
+
+
+def tag_of(folder: Path) -> str | None:
+    """The tag of a released folder, wherever it lies; None for one that is no release or has another name."""
+    name = folder.resolve().name
+    return name if "." in name and (folder / GOLDEN).is_file() else None
 
 
 def find_folder(name_or_path: str | Path) -> Path:

@@ -1,0 +1,110 @@
+"""What the benchmarks share: where they run, how they take time, and the file they write."""
+
+import csv
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+import typer
+
+from frame_forecast.devices import fast_bfloat16
+
+PRESETS = ("masked_lstm_small", "masked_lstm", "conv_lstm_autoencoder", "lstm_autoencoder")
+BASELINE = "conv_lstm_autoencoder"
+THREADS = [1, 2]
+_TURN = 0.2  # seconds; long enough for the caches to fill, short enough for many turns
+
+
+def places(threads: list[int]) -> Iterator[tuple[str, dict[str, object]]]:
+    """Each device, and its columns; the CPU with each number of threads, set as it is reached."""
+    for device, count in [("cpu", count) for count in threads] + [("cuda", 1)] * torch.cuda.is_available():
+        torch.set_num_threads(count)
+        yield (
+            device,
+            {
+                "device": device if device == "cpu" else torch.cuda.get_device_name(),
+                "threads": count,
+                "load_average_before": round(os.getloadavg()[0], 1),
+            },
+        )
+
+
+def precisions(device: str) -> list[str]:
+    """float32, and bfloat16 where it is fast."""
+    return ["float32", "bf16"] if fast_bfloat16(device) else ["float32"]
+
+
+def take_turns(jobs: Mapping[str, Callable[[], object]], device: str, seconds: float) -> dict[str, np.ndarray]:
+    """How long each job takes.
+
+    Jobs take turns, so that a machine that slows down slows all of them and their ratios hold.
+
+    Args:
+        jobs: by name; the first call of each does not count.
+        device: whose work a call must have done before it ends.
+        seconds: for all together; each job runs twice at least.
+
+    Returns:
+        Seconds of every call, by name.
+    """
+
+    def timed(job: Callable[[], object]) -> float:
+        began = time.perf_counter()
+        job()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - began
+
+    for job in jobs.values():
+        timed(job)
+    taken: dict[str, list[float]] = {name: [] for name in jobs}
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until or min(map(len, taken.values())) < 2:
+        for name, job in jobs.items():
+            turn = time.perf_counter() + _TURN
+            while True:
+                taken[name].append(timed(job))
+                if time.perf_counter() >= turn:
+                    break
+    return {name: np.array(samples) for name, samples in taken.items()}
+
+
+def spread(name: str, samples: np.ndarray, digits: int) -> dict[str, float]:
+    """Columns for the median, the 10th and the 90th percentile."""
+    quantiles = {"median": 0.5, "p10": 0.1, "p90": 0.9}
+    return {f"{name}_{key}": round(float(np.quantile(samples, q)), digits) for key, q in quantiles.items()}
+
+
+def record(out: Path, measured: Iterable[dict[str, object]]) -> None:
+    """Prints each row as it is measured and writes all to ``out``, the machine beside each."""
+    rows = []
+    for row in measured:
+        typer.echo(", ".join(f"{key} {value}" for key, value in row.items()))
+        rows.append(row | machine())
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def machine() -> dict[str, object]:
+    """What was measured, and on what."""
+    here = Path(__file__).parent
+    git = ["git", "-C", str(here), "describe", "--always", "--dirty", "--exclude=*"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    info = Path("/proc/cpuinfo")  # on Linux platform.processor() is mostly empty
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return {
+        "cpu": names[0] if names else platform.processor(),
+        "cores": os.cpu_count(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "commit": commit or "unknown",
+    }
