@@ -25,6 +25,11 @@ TARGET = Path(__file__).parents[1] / "docs" / "functions.md"
 MODULES = (
     "predict",
     "clip",
+    "header",
+    "scale",
+    "io.clips",
+    "io.streams",
+    "io.base",
     "masks",
     "models",
     "models.base",

@@ -8,20 +8,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from frame_forecast.clip import Batch, Clip, ValueScale
+    from frame_forecast.clip import Batch, Clip
     from frame_forecast.errors import FrameForecastError, FrameForecastWarning
+    from frame_forecast.io.clips import read, write
     from frame_forecast.models import create
     from frame_forecast.predict import Forecaster, load
+    from frame_forecast.scale import ValueScale
 
 _HOMES = {
     "Batch": "clip",
     "Clip": "clip",
-    "ValueScale": "clip",
+    "ValueScale": "scale",
     "FrameForecastError": "errors",
     "FrameForecastWarning": "errors",
     "create": "models",
     "Forecaster": "predict",
     "load": "predict",
+    "read": "io.clips",
+    "write": "io.clips",
 }
 
 __all__ = [
@@ -33,6 +37,8 @@ __all__ = [
     "ValueScale",
     "create",
     "load",
+    "read",
+    "write",
 ]
 
 

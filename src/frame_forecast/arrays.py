@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frame_forecast.clip import Clip, ValueScale, broadcast_mask
+from frame_forecast.clip import Clip, broadcast_mask
 from frame_forecast.errors import DataError
+from frame_forecast.scale import ValueScale
 
 Frames = TypeVar("Frames", np.ndarray, Tensor, Clip)
 

@@ -2,104 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from frame_forecast.errors import DataError, ShapeError
+from frame_forecast.header import Header
 from frame_forecast.masks import future
-
-ScaleKind = Literal["linear", "logarithmic"]
-
-
-@dataclass(frozen=True)
-class ValueScale:
-    """Takes values in the source's units to [0, 1] and back.
-
-    Args:
-        low: the value that becomes 0, in the source's units.
-        high: the value that becomes 1.
-        kind: ``linear``, or ``logarithmic`` for positive values of many magnitudes (rain).
-
-    Raises:
-        DataError: limits that are no finite numbers, in the wrong order or, if logarithmic, not
-            positive; or another kind.
-    """
-
-    low: float
-    high: float
-    kind: ScaleKind = "linear"
-
-    def __post_init__(self) -> None:
-        if self.kind not in get_args(ScaleKind):
-            raise DataError(f"a scale of kind {self.kind!r}", " or ".join(get_args(ScaleKind)), "choose one of these")
-        try:
-            # The difference too: between the largest floats it is infinite.
-            usable = self.low < self.high and math.isfinite(self.high - self.low)
-        except TypeError:
-            usable = False
-        if not usable or (self.kind == "logarithmic" and self.low <= 0):
-            raise DataError(
-                f"a {self.kind} scale from {self.low!r} to {self.high!r}",
-                "finite numbers, low below high, and both positive if logarithmic",
-                "give other limits",
-            )
-
-    @classmethod
-    def fit(cls, values: np.ndarray, observed: np.ndarray, kind: ScaleKind = "linear") -> ValueScale:
-        """The range of the observed values.
-
-        Args:
-            values: ``(T, C, H, W)`` in the source's units.
-            observed: bool ``(T, 1, H, W)`` or broadcastable; the rest is never looked at.
-            kind: as for the class.
-
-        Raises:
-            DataError: nothing is observed, or no observed value is positive for ``logarithmic``.
-        """
-        known = values[np.broadcast_to(observed, values.shape)].astype(np.float64)
-        if kind == "logarithmic":
-            known = known[known > 0]
-        if known.size == 0:
-            raise DataError("no observed value to fit a scale to", "one at least", "check the mask")
-        low, high = float(known.min()), float(known.max())
-        if low == high:  # a constant clip: any range that holds the value will do
-            high = low + 1.0 if kind == "linear" else low * 2.0
-        return cls(low, high, kind)
-
-    @classmethod
-    def of_dtype(cls, dtype: np.dtype) -> ValueScale:
-        """The scale of arrays without units: integers by their dtype's maximum, floats as they are."""
-        return cls(0.0, float(np.iinfo(dtype).max) if np.issubdtype(dtype, np.integer) else 1.0)
-
-    def to_unit(self, values: np.ndarray) -> np.ndarray:
-        """Units to float32 in [0, 1]; values outside the scale's limits are clipped."""
-        values = values.astype(np.float64)
-        if self.kind == "logarithmic":
-            unit = np.log(np.maximum(values, self.low) / self.low) / np.log(self.high / self.low)
-        else:
-            unit = (values - self.low) / (self.high - self.low)
-        return np.clip(unit, 0.0, 1.0).astype(np.float32)
-
-    def from_unit(self, unit: np.ndarray, dtype: np.dtype) -> np.ndarray:
-        """[0, 1] back to units, in ``dtype``: rounded where that is an integer type, and clipped to what
-        it can hold."""
-        unit = np.clip(unit.astype(np.float64), 0.0, 1.0)
-        if self.kind == "logarithmic":
-            values = self.low * np.exp(unit * np.log(self.high / self.low))
-        else:
-            values = self.low + unit * (self.high - self.low)
-        if not np.issubdtype(dtype, np.integer):
-            limits = np.finfo(dtype)
-            return np.clip(values, limits.min, limits.max).astype(dtype)
-        limits = np.iinfo(dtype)
-        # float(limits.max) of a 64-bit type is 1 more than it can hold, and would wrap.
-        most = np.nextafter(float(limits.max), 0) if float(limits.max) > limits.max else limits.max
-        return np.clip(np.rint(values), limits.min, most).astype(dtype)
+from frame_forecast.scale import ValueScale
 
 
 @dataclass(frozen=True)
@@ -112,6 +24,7 @@ class Clip:
         scale: takes the values to [0, 1].
         times: ``(T,)``, seconds from the first frame or datetime64; None where unknown.
         source: where it came from, for messages.
+        header: of the file it was read from: what a writer of that kind needs beside the frames.
     """
 
     values: np.ndarray
@@ -119,6 +32,7 @@ class Clip:
     scale: ValueScale
     times: np.ndarray | None = None
     source: str = "array"
+    header: Header | None = None
 
     def __post_init__(self) -> None:
         if self.values.ndim != 4 or 0 in self.values.shape:

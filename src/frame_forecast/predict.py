@@ -11,10 +11,11 @@ from torch import Tensor
 
 from frame_forecast import weights
 from frame_forecast.arrays import Frames, like, to_clips
-from frame_forecast.clip import Clip, ValueScale
+from frame_forecast.clip import Clip
 from frame_forecast.devices import choose_device, choose_precision
 from frame_forecast.errors import FrameForecastWarning, ShapeError, TaskError
 from frame_forecast.models import Model
+from frame_forecast.scale import ValueScale
 from frame_forecast.windows import Window, cut, frames_seen, interleave, one_value
 
 Progress = Callable[[int, int], None]

@@ -1,0 +1,214 @@
+"""Many files with a frame each, as one stream: scans in a folder, pictures of a sequence."""
+
+import glob
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import final
+
+import numpy as np
+
+from frame_forecast.errors import ConfigError, DataError, OutputError
+from frame_forecast.header import Header
+from frame_forecast.io.base import Frame, Reader, Source, Writer, reading, suffix_of, writing_file
+from frame_forecast.io.grid import Grid, find_grid
+from frame_forecast.io.names import Naming, natural_key, numbers_in, times_in
+from frame_forecast.io.registry import find_reader, find_writer, readers, writers
+
+_NAMING = "naming"
+"""The key of `Header.meta` under which a series says how its files are named."""
+
+
+def find_files(source: str | Path | Sequence[str | Path]) -> list[Path]:
+    """The files that a path, folder, glob or list means, in natural order; those of a list in its own.
+
+    Of a folder, files of a known suffix that are not hidden.
+
+    Raises:
+        DataError: none, or a folder of several formats.
+    """
+    if not isinstance(source, str | Path):
+        if not source:
+            raise DataError("no files", "one at least", "check the list")
+        return [Path(one) for one in source]
+    path = Path(source)
+    if path.is_dir():
+        return _files_in(path)
+    if path.exists() or not glob.has_magic(str(source)):
+        return [path]
+    # Path.glob takes no pattern that begins at the root.
+    files = [Path(name) for name in glob.glob(str(source), recursive=True) if Path(name).is_file()]  # noqa: PTH207
+    if not files:
+        raise DataError(f"{source}, which no file matches", "files of frames", "check the pattern")
+    return sorted(files, key=lambda file: natural_key(str(file)))
+
+
+def open_files(files: list[Path], layout: str | None) -> Source:
+    """A reader of the only file, or a series of several."""
+    return open_file(files[0], layout) if len(files) == 1 else Series(files, layout)
+
+
+def open_file(path: Path, layout: str | None) -> Reader:
+    """A reader for a file of whatever format.
+
+    Raises:
+        DataError: it is of none that is known, or damaged.
+        ConfigError: a layout that it has no use for, or that does not fit.
+    """
+    with reading(path):
+        reader = find_reader(path)
+        if layout is not None and not reader.takes_layout:
+            raise ConfigError(f"layout {layout!r} for {path}", "none: the file names its axes", "leave it out")
+        return reader(path, layout)
+
+
+@final
+class Series(Source):
+    """Files of one format and size with a frame each.
+
+    Times are those in the files, else those in their names, in whose order the frames then come; a file that
+    is missing from a regular series of times or numbers is a missing frame.
+
+    Args:
+        files: two or more, in order.
+        layout: of arrays.
+
+    Raises:
+        DataError: a file that is damaged or has several frames.
+    """
+
+    gaps = True
+
+    def __init__(self, files: list[Path], layout: str | None) -> None:
+        first = open_file(files[0], layout)
+        self._format = type(first)
+        # One guess for all, so that there is one warning.
+        self._layout: str | None = first.header.meta.get("layout") if first.takes_layout else None
+        _require_single(first)
+        names = [file.name for file in files]
+        naming, times, self._numbers = None, None, None
+        if found := times_in(names):
+            times, naming = found
+        elif numbered := numbers_in(names):
+            self._numbers, naming = numbered
+        if first.header.times is not None:
+            times = self._times_inside(files)
+        order = np.arange(len(files)) if times is None else np.argsort(times, kind="stable")
+        self._files = [files[i] for i in order]
+        self.header = replace(
+            first.header,
+            frames=len(files),
+            times=None if times is None else times[order],
+            meta={**first.header.meta, _NAMING: naming or Naming("", "".join(_suffixes(files[0])))},
+        )
+        first.close()
+
+    def grid(self) -> Grid | None:
+        if self.header.times is not None:
+            return find_grid(self.header.times)
+        return None if self._numbers is None else find_grid(self._numbers, timed=False)
+
+    def __iter__(self) -> Iterator[Frame]:
+        for number, file in enumerate(self._files):
+            with reading(file), self._open(file) as reader:
+                for frame in reader:
+                    yield frame if self.header.times is None else replace(frame, time=self.header.times[number])
+
+    def _open(self, file: Path) -> Reader:
+        with reading(file):
+            if find_reader(file) is not self._format:
+                raise DataError(
+                    f"{file}, of another format than {self._files[0].name}",
+                    f"{self.header.kind} like the others",
+                    "give files of one format, with a glob for example",
+                )
+            reader = self._format(file, self._layout)
+            _require_single(reader)
+            for what in ("shape", "dtype"):
+                given, expected = getattr(reader.header, what), getattr(self.header, what)
+                if given != expected:
+                    raise DataError(
+                        f"{file}, with frames of {what} {given}", f"{expected} like the first", "leave it out"
+                    )
+            return reader
+
+    def _times_inside(self, files: list[Path]) -> np.ndarray:
+        times = []
+        for file in files:
+            with reading(file), self._format(file, self._layout) as reader:
+                if reader.header.times is None:
+                    raise DataError(f"{file}, with no time", "one as in the other files", "leave it out")
+                times.append(reader.header.times[0])
+        return np.array(times)
+
+
+@final
+class SeriesWriter(Writer):
+    """A folder with a file for each frame, named as the files they were read from or ``00000.png`` and on.
+
+    Frames of which nothing is observed leave no file.
+    """
+
+    def __init__(self, path: Path, header: Header, target: Path) -> None:
+        super().__init__(path, header, target)
+        self._naming: Naming = header.meta[_NAMING]
+        self._entry = find_writer(Path(self._naming.name(0, None)), header.kind)
+        path.mkdir()
+
+    @classmethod
+    def suffix(cls, header: Header) -> str:
+        """Of the files of a folder that is written with this header, from `header_for`."""
+        return header.meta[_NAMING].suffix
+
+    @classmethod
+    def header_for(cls, header: Header) -> Header:
+        """The header with which a folder is written: PNG unless the frames are of a kind with a frame a file."""
+        if _NAMING in header.meta:
+            return header
+        own = next((one for one in writers() if one.kind == header.kind and one.format.most_frames == 1), None)
+        naming = Naming("", own.suffixes[0] if own else ".png")
+        return replace(
+            header, kind=header.kind if own else "png", meta={_NAMING: naming, **(header.meta if own else {})}
+        )
+
+    def _write(self, frame: Frame) -> None:
+        if not frame.observed.any():
+            return
+        name = self._naming.name(self.written, frame.time)
+        if (self.path / name).exists():
+            raise OutputError(f"two frames named {name} for {self.target}", "a time of its own for each", "check them")
+        times = None if frame.time is None else np.array([frame.time])
+        header = replace(self.header, frames=1, times=times)
+        with writing_file(self._entry.format, self.path / name, header, self.target / name) as writer:
+            writer.write(frame)
+
+    def finish(self) -> None:
+        if not any(self.path.iterdir()):
+            raise OutputError(f"{self.target}, all of whose frames are missing", "one that is not", "fill them first")
+
+
+def _require_single(reader: Reader) -> None:
+    if reader.header.frames != 1:
+        raise DataError(
+            f"{reader.path}, with {reader.header.frames or 'several'} frames, among other files",
+            "a frame a file",
+            "read it by itself",
+        )
+
+
+def _files_in(folder: Path) -> list[Path]:
+    kinds: dict[Path, frozenset[str]] = {}
+    for file in folder.iterdir():
+        fitting = frozenset(one.kind for one in readers() if suffix_of(file)[0] in one.suffixes)
+        if fitting and file.is_file() and not file.name.startswith("."):
+            kinds[file] = fitting
+    if not kinds:
+        raise DataError(f"{folder}, a folder with no file of a known format", "frames in it", "check the path")
+    if len(set(kinds.values())) > 1:
+        found = ", ".join(sorted({file.suffix for file in kinds}))
+        raise DataError(f"{folder}, a folder of {found} files", "one format", f"choose with a glob: '{folder}/*.png'")
+    return sorted(kinds, key=lambda file: natural_key(file.name))
+
+
+def _suffixes(file: Path) -> list[str]:
+    return [Path(file.stem).suffix, file.suffix] if suffix_of(file)[1] else [file.suffix]

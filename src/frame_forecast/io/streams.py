@@ -1,0 +1,194 @@
+"""Frames from files and into files, one at a time: `open_reader` and `open_writer`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import final
+
+import numpy as np
+
+from frame_forecast.errors import DataError, OutputError
+from frame_forecast.files import replacing
+from frame_forecast.header import Header
+from frame_forecast.io.base import Frame, Source, Time, Writer, reading, unreadable, writing_file
+from frame_forecast.io.registry import find_writer
+from frame_forecast.io.series import SeriesWriter, find_files, open_files
+from frame_forecast.scale import ValueScale
+
+Location = str | Path
+"""A file, a folder or a glob such as ``scans/*.png``."""
+
+
+def open_reader(source: Location | Sequence[Location], layout: str | None = None) -> Stream:
+    """The frames of a file, or of a folder, glob or list of files with a frame each.
+
+    A folder's or glob's files are taken in natural order (2 before 10). A frame that a regular series of times
+    or file numbers lacks comes as an unobserved frame; values that are no numbers are unobserved.
+
+    Args:
+        source: what to read; a glob may have ``**``.
+        layout: the axes of arrays that do not name them, letters of ``TCHW`` such as ``THWC``; None = they
+            are guessed where need be, with a FrameForecastWarning.
+
+    Returns:
+        A source of frames; use it in a ``with`` block, and go through it as often as you like.
+
+    Raises:
+        DataError: nothing there, no known format, a damaged file, a single frame, or files of several sizes
+            or formats; whatever shows first in the frames themselves is raised while they are read.
+        ConfigError: a layout that does not fit or that the format has no use for, or a package that is not
+            installed.
+    """
+    name = str(source) if isinstance(source, Location) else f"{source[0]} and others" if source else "no files"
+    with reading(name):
+        return Stream(open_files(find_files(source), layout), name)
+
+
+@contextmanager
+def open_writer(path: Location, header: Header, force: bool = False) -> Iterator[Writer]:
+    """A file of frames that appears whole, when the block ends well, or not at all.
+
+    The suffix says the format; a path without one is a folder with a file for each frame, of the kind that
+    the frames were read as if that has one frame a file, else PNG. There, frames of which nothing is observed
+    leave no file.
+
+    Args:
+        path: the file or folder.
+        header: of the frames: that of the reader, or one like it. ``frames``, where it is not None, must
+            be right in the end.
+        force: replace what is there. A folder is replaced only if it holds files of that kind alone.
+
+    Yields:
+        Its ``write`` takes the frames.
+
+    Raises:
+        OutputError: something is there, the suffix is unknown, the format cannot hold such frames, none or
+            too few were written, or the disk is full or read-only.
+    """
+    target = Path(path)
+    if target.suffix and not target.is_dir():
+        entry = find_writer(target, header.kind)
+        own = header if entry.kind == header.kind else replace(header, kind=entry.kind, meta={})
+        make: type[Writer] = entry.format
+    else:
+        make, own = SeriesWriter, SeriesWriter.header_for(header)
+    _check_free(target, force, SeriesWriter.suffix(own) if make is SeriesWriter else None)
+    with replacing(target) as temporary, writing_file(make, temporary, own, target) as writer:
+        yield writer
+
+
+def fit_scale(stream: Source) -> ValueScale:
+    """The scale of a stream: its header's, or one that is fitted to what is observed, in flat memory.
+
+    Floats that lie in [0, 1] are taken as they are.
+
+    Raises:
+        DataError: whatever reading the frames raises.
+    """
+    if stream.header.scale is not None:
+        return stream.header.scale
+    low, high = np.inf, -np.inf
+    for frame in stream:
+        known = frame.values[:, frame.observed[0]]
+        if known.size:
+            low, high = min(low, float(known.min())), max(high, float(known.max()))
+    return scale_of_range(low, high, stream.header.dtype)
+
+
+def scale_of_range(low: float, high: float, dtype: np.dtype) -> ValueScale:
+    """The scale of values that run from ``low`` to ``high``, both observed."""
+    if dtype.kind == "f" and low >= 0 and high <= 1:
+        return ValueScale(0.0, 1.0)
+    ends = np.array([low, high]).reshape(2, 1, 1, 1)
+    return ValueScale.fit(ends, np.ones_like(ends, dtype=bool))
+
+
+@final
+class Stream(Source):
+    """What `open_reader` returns: a source whose frames are checked and whose gaps are filled.
+
+    Args:
+        source: a reader or a series.
+        name: for messages.
+    """
+
+    def __init__(self, source: Source, name: str) -> None:
+        self._source = source
+        self._name = name
+        self._grid = source.grid()
+        header = source.header
+        if self._grid is not None:
+            times = None if header.times is None else self._grid.fill(header.times)
+            rate = header.rate or self._grid.rate
+            header = replace(header, frames=self._grid.frames, times=times, rate=rate)
+        self.header = header
+        if header.frames == 1:
+            raise _single(name)
+
+    def __iter__(self) -> Iterator[Frame]:
+        given = made = 0
+        seen = False
+        with reading(self._name):
+            for frame in self._source:
+                if given == self._source.header.frames:
+                    raise unreadable(self._name, f"more than the {given} frames that are declared")
+                position = given if self._grid is None else int(self._grid.positions[given])
+                while made < position:
+                    yield self._missing(made)
+                    made += 1
+                checked = self._checked(frame, made)
+                seen |= bool(checked.observed.any())
+                given, made = given + 1, made + 1
+                yield checked
+        if made != (self.header.frames or made):
+            raise unreadable(self._name, f"{given} frames where {self._source.header.frames} are declared")
+        if made < 2:
+            raise _single(self._name)
+        if not seen:
+            raise DataError(
+                f"{self._name}, in which no pixel has a value", "observed pixels", "check the file and its fill value"
+            )
+
+    def close(self) -> None:
+        self._source.close()
+
+    def _missing(self, number: int) -> Frame:
+        C, H, W = self.header.shape
+        return Frame(np.zeros((C, H, W), self.header.dtype), np.zeros((1, H, W), bool), self._time(number))
+
+    def _checked(self, frame: Frame, number: int) -> Frame:
+        """The frame with what is no number unobserved, and its time if the header has it."""
+        given, expected = (frame.values.dtype, *frame.values.shape), (self.header.dtype, *self.header.shape)
+        if given != expected:
+            raise unreadable(self._name, f"frame {number} of {given} where the first has {expected}, (dtype, C, H, W)")
+        observed = frame.observed
+        if frame.values.dtype.kind == "f":
+            observed = observed & np.isfinite(frame.values).all(axis=0)
+        time = self._time(number)
+        return replace(frame, observed=observed, time=frame.time if time is None else time)
+
+    def _time(self, number: int) -> Time | None:
+        return None if self.header.times is None else self.header.times[number]
+
+
+def _single(name: str) -> DataError:
+    return DataError(f"{name}, a single frame", "two frames or more", "give a folder, a glob or a longer file")
+
+
+def _check_free(target: Path, force: bool, suffix: str | None) -> None:
+    """Raises OutputError where something is in the way of a file, or of a folder of files with ``suffix``."""
+    if not target.exists():
+        return
+    if not force:
+        raise OutputError(f"{target}, which is there already", "a new name", "choose another, or use force")
+    if target.is_dir() is (suffix is None):
+        raise OutputError(f"{target}, a {'file' if suffix else 'folder'}", "nothing of that name", "choose another")
+    if suffix and any(one.is_dir() or not one.name.endswith(suffix) for one in target.iterdir()):
+        raise OutputError(
+            f"{target}, a folder with other things in it than {suffix} files",
+            "an empty one, or none",
+            "choose another folder: this one would be replaced with all that is in it",
+        )
