@@ -7,7 +7,7 @@ import torch
 
 from frame_forecast.errors import ConfigError
 from frame_forecast.models import create
-from frame_forecast.models.masked_lstm import MaskedLstm, MaskedLstmConfig, _reversal, _reverse
+from frame_forecast.models.masked_lstm import MaskedLstm, MaskedLstmConfig, _reversal, _reverse, _share_forwards
 from frame_forecast.models.summary import summarise
 
 TINY = MaskedLstmConfig(patch=4, width=8, hidden=8, mix=8, directions="bf")
@@ -28,7 +28,8 @@ def influence(model: MaskedLstm, source: int, gap: list[int], frames: int = 7) -
     observed[0, gap] = False
     changed = clip.clone()
     changed[:, source] = 1 - changed[:, source]
-    before, after = model(clip, observed), model(changed, observed)
+    # training mode: without the second run, backwards
+    before, after = model.train()(clip, observed), model(changed, observed)
     return [not torch.equal(before[0, t], after[0, t]) for t in gap]
 
 
@@ -42,6 +43,32 @@ def test_one_layer_carries_one_way(directions: str, past: bool, future: bool) ->
     model = build(directions=directions)
     assert influence(model, source=0, gap=[3]) == [past]
     assert influence(model, source=6, gap=[3]) == [future]
+
+
+def test_a_gap_is_the_same_backwards() -> None:
+    """A clip whose holes lie in its middle gives, turned round, nearly the same turned round."""
+    model = build(directions="bf")
+    clip = torch.rand((1, 7, 1, 8, 8), generator=torch.Generator().manual_seed(1))
+    observed = torch.ones((1, 7, 1, 1, 1), dtype=torch.bool)
+    observed[0, 3] = False  # in the middle both runs count alike
+    there, back = model(clip, observed), model(clip.flip(1), observed.flip(1)).flip(1)
+    torch.testing.assert_close(there[:, 3], back[:, 3])
+    assert not torch.allclose(model.train()(clip, observed), there.detach(), atol=1e-6)
+
+
+def test_a_forecast_takes_one_run() -> None:
+    clip = torch.rand((1, 7, 1, 8, 8), generator=torch.Generator().manual_seed(1))
+    observed = (torch.arange(7) < 4).view(1, 7, 1, 1, 1)
+    model = build()
+    assert torch.equal(model(clip, observed), model.train()(clip, observed))
+
+
+def test_frames_after_the_last_observed_trust_the_run_forwards() -> None:
+    observed = torch.tensor([0, 1, 0, 1, 0, 0]).bool().view(1, 6, 1, 1, 1)
+    share = _share_forwards(observed, torch.ones((1, 6), dtype=torch.bool)).flatten().tolist()
+    assert share[0] == 0
+    assert share[4:] == [1, 1]
+    assert share[1:4] == pytest.approx([0.35, 0.45, 0.55])
 
 
 def test_channels_are_treated_alike() -> None:
