@@ -246,6 +246,13 @@ def test_a_mask_of_numbers_is_refused(mask: np.ndarray) -> None:
         Clip(np.zeros((3, 1, 2, 2)), np.ones((3, 1, 2, 2), np.uint8), ValueScale(0, 1))
 
 
+@pytest.mark.parametrize("frames", [4, 3])
+def test_a_mask_of_one_axis_is_refused_even_where_it_would_broadcast(frames: int) -> None:
+    """It would hide columns, where one value a frame is meant."""
+    with pytest.raises(ShapeError, match=rf"one value a frame as \({frames}, 1, 1, 1\)"):
+        Clip.from_array(np.zeros((frames, 4, 4)), np.arange(frames) != 1)
+
+
 def test_a_mask_has_the_axes_of_its_array() -> None:
     mask = np.arange(3 * 4 * 5).reshape(3, 4, 5) % 7 > 2
     assert np.array_equal(Clip.from_array(np.zeros((3, 4, 5)), mask).observed[:, 0], mask)

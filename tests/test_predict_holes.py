@@ -289,7 +289,7 @@ def test_one_frame_has_an_answer_and_a_warning(filler: Forecaster) -> None:
     with pytest.warns(FrameForecastWarning, match="one observed frame"):
         assert filler.forecast(noise(1, 8, 8), 3).shape == (3, 8, 8)
     with pytest.warns(FrameForecastWarning, match="one observed frame"):
-        assert filler.recreate(noise(1, 8, 8), np.arange(8) > 3).shape == (1, 8, 8)
+        assert filler.recreate(noise(1, 8, 8), np.arange(8)[None] > 3).shape == (1, 8, 8)
     with pytest.warns(FrameForecastWarning, match="nothing observed"):  # the only frame is predicted from the others
         assert filler.reconstruct(noise(1, 8, 8)).shape == (1, 8, 8)
     x = noise(6, 8, 8)

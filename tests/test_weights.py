@@ -423,3 +423,11 @@ def test_a_network_may_have_grown_a_part(tmp_path: Path) -> None:
     other = create("masked_lstm_small", width=8, hidden=8, mix=8, directions="fbff")
     with pytest.raises(WeightsError, match="fbff"):
         weights.load_into(other, tmp_path / "old")
+
+
+def test_a_network_that_has_grown_still_needs_all_tensors_of_the_old_one(tmp_path: Path) -> None:
+    without, grown = (create("masked_lstm_small", width=8, hidden=8, mix=8, motion=motion) for motion in (False, True))
+    weights.save(tmp_path, without, "masked_lstm", context=2, horizon=2, channels=1, height=16, width=16)
+    replace_tensors(tmp_path, lambda tensors: {k: v for k, v in tensors.items() if k != "embed.weight"})
+    with pytest.raises(WeightsError, match=r"embed\.weight"):
+        weights.load_into(grown, tmp_path)

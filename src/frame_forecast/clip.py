@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -186,16 +187,18 @@ def broadcast_mask(observed: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """An observed mask of the full shape, read-only.
 
     Raises:
-        ShapeError: it does not broadcast.
+        ShapeError: it does not broadcast, or has one axis alone.
         DataError: it is not bool: numbers would be taken for what they may not mean.
     """
     if observed.dtype != bool:
         raise DataError(f"an observed mask of type {observed.dtype}", "bool", "compare it, for example > 0")
-    try:
-        return np.broadcast_to(observed, shape)
-    except ValueError:
-        raise ShapeError(
-            f"an observed mask of shape {observed.shape}",
-            f"one that broadcasts to {shape}",
-            f"give one value a frame as {(*shape[:-3], 1, 1, 1)}",
-        ) from None
+    # NumPy would take a single axis for columns, where one value a frame is more likely meant: wrong without
+    # a word for as many frames as columns.
+    if observed.ndim != 1:
+        with contextlib.suppress(ValueError):
+            return np.broadcast_to(observed, shape)
+    raise ShapeError(
+        f"an observed mask of shape {observed.shape}",
+        f"one of several axes that broadcasts to {shape}",
+        f"give one value a frame as {(*shape[:-3], 1, 1, 1)}",
+    )

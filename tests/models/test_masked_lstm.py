@@ -7,7 +7,14 @@ import torch
 
 from frame_forecast.errors import ConfigError
 from frame_forecast.models import create
-from frame_forecast.models.masked_lstm import MaskedLstm, MaskedLstmConfig, _reversal, _reverse, _share_forwards
+from frame_forecast.models.masked_lstm import (
+    MaskedLstm,
+    MaskedLstmConfig,
+    _copies,
+    _reversal,
+    _reverse,
+    _share_forwards,
+)
 from frame_forecast.models.summary import summarise
 
 TINY = MaskedLstmConfig(patch=4, width=8, hidden=8, mix=8, directions="bf")
@@ -78,6 +85,23 @@ def test_channels_are_treated_alike() -> None:
     together = model(clip, observed)
     alone = torch.cat([model(clip[:, :, c : c + 1], observed) for c in range(3)], dim=2)
     torch.testing.assert_close(together, alone, atol=1e-6, rtol=1e-5)
+
+
+def test_a_copy_is_never_of_the_frame_itself_nor_of_a_missing_pixel() -> None:
+    """Frame t holds t + 1 where it is observed, and 0, as models get it, where not."""
+    B, T, C, H, W = 2, 6, 2, 5, 7
+    observed = torch.rand((B, T, 1, H, W), generator=torch.Generator().manual_seed(2)) < 0.6
+    observed[1, 4:] = False  # as in a padded clip
+    number = torch.arange(1.0, T + 1).view(1, T, 1, 1, 1).expand(B, T, C, H, W)
+    copies, there = (x.view(T, B, C, 2, H, W).transpose(0, 1) for x in _copies(number * observed, observed))
+    before, after = copies.unbind(dim=3)
+    is_before, is_after = there.unbind(dim=3)
+    assert ((before > 0) & (before < number))[is_before].all()
+    assert (after > number)[is_after].all()
+    past = observed.cumsum(dim=1) - observed.long()
+    coming = observed.sum(dim=1, keepdim=True) - observed.cumsum(dim=1)
+    assert torch.equal(is_before, (past > 0).expand_as(is_before))
+    assert torch.equal(is_after, (coming > 0).expand_as(is_after))
 
 
 def test_running_backwards_leaves_padding_at_the_end() -> None:

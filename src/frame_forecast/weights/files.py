@@ -113,9 +113,10 @@ def load_into(model: Model, folder: Path, contract: Contract | None = None) -> N
     Raises:
         WeightsError: as for `load`, or the tensors do not fit the model.
     """
-    added: list[str] = []
+    grown: dict[str, Tensor] = {}
     if contract is None:
         _, config, contract = read_config(folder)
+        added: list[str] = []
         if type(config) is type(model.config):
             before, now = dataclasses.asdict(config), dataclasses.asdict(model.config)
             added = [key for key in now if before[key] is False and now[key] is True]
@@ -123,6 +124,11 @@ def load_into(model: Model, folder: Path, contract: Contract | None = None) -> N
             raise WeightsError(
                 f"weights of {config}", f"{model.config}", "build the model with the config of the weights"
             )
+        if added:
+            with torch.device("meta"):  # names alone
+                own = type(model)(config).state_dict()
+            # Not the whole state: what the file lacks of its own network would be taken from it without a word.
+            grown = {key: value for key, value in model.state_dict().items() if key not in own}
     path = folder / TENSORS
     try:
         data = path.read_bytes()
@@ -138,10 +144,7 @@ def load_into(model: Model, folder: Path, contract: Contract | None = None) -> N
             "the file is damaged or from another model: copy both files again",
         )
     try:
-        tensors = load_tensors(data)
-        if added:
-            tensors = model.state_dict() | tensors
-        model.load_state_dict(tensors)
+        model.load_state_dict(load_tensors(data) | grown)
     except (SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[-1].strip()  # the first line of torch's names no tensor
         raise WeightsError(f"{path}: {reason}", "the tensors of the model in its config", "train it again") from error
