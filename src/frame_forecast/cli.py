@@ -148,7 +148,10 @@ def train(
     chosen = workflows.run_settings(
         preset, settings or [], steps=steps, max_time=max_time, data=data, seed=seed, start=start
     )
-    workflows.train(chosen, out, device=device, console=console)
+    if workflows.is_recipe(preset):
+        workflows.train_recipe(Path(preset), chosen, out, device=device, console=console)
+    else:
+        workflows.train(chosen, out, device=device, console=console)
 
 
 @app.command()

@@ -84,13 +84,7 @@ def train(
         OutputError: ``folder`` already holds a run, or cannot be written.
     """
     folder = folder or reporting.new_folder(settings.preset)
-    check_writable(folder / "run.json")
-    if (folder / "run.json").exists():
-        raise OutputError(
-            f"{folder}, which holds a run",
-            "a new folder",
-            f"choose another, or go on with `train --resume {folder}`",
-        )
+    _check_new(folder)
     console.print(f"digits: {_describe(digits.load_digits('train'))}")
     rehearse(settings, device=device, beside=beside)
     console.print(f"rehearsed; training {settings.preset} into {folder}")
@@ -98,6 +92,36 @@ def train(
         run.train(settings, folder, device=device, console=console)
     console.print(f"weights: {folder / 'weights'}")
     return folder
+
+
+def train_recipe(path: Path, settings: RunSettings, folder: Path | None, *, device: str, console: Console) -> Path:
+    """`train` with a recipe's settings, after the recipe whose weights it starts from, if it has one.
+
+    Args:
+        path: of the recipe.
+        settings: what `run_settings` makes of it; the recipe before it is followed as it is.
+        folder: of the run; the run before it gets the same name with ``-before`` at the end.
+        device, console: as for `train`.
+    """
+    folder = folder or reporting.new_folder(settings.preset)
+    _check_new(folder)
+    before = recipe.predecessor(path) if settings.start is None else None
+    if before is not None:
+        first = folder.with_name(f"{folder.name}-before")
+        train_recipe(before, recipe.read_recipe(before), first, device=device, console=console)
+        settings = dataclasses.replace(settings, start=str(predict.weights.find_folder(first)))
+    return train(settings, folder, device=device, console=console)
+
+
+def _check_new(folder: Path) -> None:
+    """Raises OutputError if a run's folder cannot be written, or holds a run."""
+    check_writable(folder / "run.json")
+    if (folder / "run.json").exists():
+        raise OutputError(
+            f"{folder}, which holds a run",
+            "a new folder",
+            f"choose another, or go on with `train --resume {folder}`",
+        )
 
 
 def resume(folder: Path, *, device: str, console: Console) -> None:
@@ -222,6 +246,11 @@ def evaluate(
     return results
 
 
+def is_recipe(what: str) -> bool:
+    """Whether a text names a recipe rather than a preset."""
+    return what.endswith(recipe.SUFFIX)
+
+
 def run_settings(
     what: str,
     assignments: Sequence[str],
@@ -246,7 +275,7 @@ def run_settings(
     """
     if any(assignment.startswith("frames=") for assignment in assignments):
         raise ConfigError("setting 'frames'", "context and horizon, whose sum it is", "set those")
-    base = recipe.read_recipe(Path(what)) if what.endswith(recipe.SUFFIX) else None
+    base = recipe.read_recipe(Path(what)) if is_recipe(what) else None
     if base is None or steps is not None or max_time is not None:
         budget = Budget(steps, None if max_time is None else recipe.seconds(max_time))
         base = RunSettings(what, budget) if base is None else dataclasses.replace(base, budget=budget)

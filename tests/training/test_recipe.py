@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
 
 from frame_forecast import workflows
-from frame_forecast.errors import ConfigError
+from frame_forecast.errors import ConfigError, OutputError
 from frame_forecast.training.config import Budget, TrainConfig
 from frame_forecast.training.recipe import read_recipe, seconds
 from frame_forecast.training.settings import RunSettings
@@ -82,6 +85,21 @@ def test_what_a_recipe_cannot_say_is_refused(tmp_path: Path, text: str, message:
 def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         read_recipe(tmp_path / "none.toml")
+
+
+def test_a_recipe_trains_the_one_before_it_first(tmp_path: Path) -> None:
+    tiny = "steps = 2\n[model]\nhidden = 4\nwidth = 4\nmix = 4\nmotion = {}\n[train]\nbatch_size = 1\nvalidation_clips = 1\n"
+    tiny += "context = 3\nhorizon = 2\nlearning_rate = {}\n[frames]\nsize = 32\n"
+    (tmp_path / "first.toml").write_text('preset = "masked_lstm_small"\n' + tiny.format("false", 0.001))
+    second = tmp_path / "second.toml"
+    second.write_text('preset = "masked_lstm_small"\nafter = "first.toml"\n' + tiny.format("true", 1e-12))
+    settings = workflows.run_settings(str(second), [], steps=None, max_time=None, data=None, seed=None, start=None)
+    run = workflows.train_recipe(second, settings, tmp_path / "run", device="cpu", console=Console(quiet=True))
+    before, after = (load_file(folder / "weights" / "weights.safetensors") for folder in (tmp_path / "run-before", run))
+    assert {name for name in after if name not in before} == {"motion.out.weight", "motion.out.bias"}
+    assert torch.allclose(before["head.bias"], after["head.bias"], atol=1e-6)  # AdamW at 1e-12 moves nothing
+    with pytest.raises(OutputError, match="holds a run"):  # before anything is trained
+        workflows.train_recipe(second, settings, run, device="cpu", console=Console(quiet=True))
 
 
 @pytest.mark.parametrize(("text", "expected"), [("00:00:07", 7), ("00:03:00", 180), ("26:00:01", 93601)])

@@ -5,6 +5,7 @@
     preset = "masked_lstm_small"
     max_time = "01:30:00"   # or steps = 10000
     data = "moving_mnist"   # the default
+    after = "other.toml"    # the recipe, beside this one, whose weights it starts from; none by default
 
     [model]                 # settings that differ from the preset's
     [train]                 # from `TrainConfig`'s
@@ -32,17 +33,15 @@ def read_recipe(path: Path) -> RunSettings:
     Raises:
         ConfigError: no such file, no TOML, or a key or value that does not exist.
     """
-    try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: {error}", "a recipe, such as those under recipes/", "check the path") from error
+    fields = _read(path)
+    _text(path, fields, "after", "")
     model, train, frames = (_table(path, fields, name) for name in _TABLES)
     preset, data = (_text(path, fields, key, default) for key, default in (("preset", ""), ("data", "moving_mnist")))
     steps, max_time = fields.pop("steps", None), _text(path, fields, "max_time", "") or None
     if fields:
         raise ConfigError(
             f"{path}: {', '.join(map(repr, fields))}",
-            f"preset, data, steps or max_time, and tables {', '.join(_TABLES)}",
+            f"preset, data, after, steps or max_time, and tables {', '.join(_TABLES)}",
             "check the spelling",
         )
     if steps is not None and type(steps) is not int:
@@ -58,6 +57,16 @@ def read_recipe(path: Path) -> RunSettings:
     )
 
 
+def predecessor(path: Path) -> Path | None:
+    """The recipe whose weights this one starts from; None where it starts from none.
+
+    Raises:
+        ConfigError: as for `read_recipe`.
+    """
+    name = _text(path, _read(path), "after", "")
+    return path.parent / name if name else None
+
+
 def seconds(text: str) -> float:
     """``HH:MM:SS`` in seconds.
 
@@ -69,6 +78,13 @@ def seconds(text: str) -> float:
         return timedelta(hours=hours, minutes=minutes, seconds=rest).total_seconds()
     except (ValueError, OverflowError):
         raise ConfigError(f"a time of {text!r}", "HH:MM:SS", "write for example 00:03:00") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: {error}", "a recipe, such as those under recipes/", "check the path") from error
 
 
 def _table(path: Path, fields: dict[str, Any], name: str) -> dict[str, Any]:
