@@ -88,7 +88,8 @@ def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_recipe_trains_the_one_before_it_first(tmp_path: Path) -> None:
-    tiny = "steps = 2\n[model]\nhidden = 4\nwidth = 4\nmix = 4\nmotion = {}\n[train]\nbatch_size = 1\nvalidation_clips = 1\n"
+    tiny = "steps = 2\n[model]\nhidden = 4\nwidth = 4\nmix = 4\nmotion = {}\n"
+    tiny += "[train]\nbatch_size = 1\nvalidation_clips = 1\n"
     tiny += "context = 3\nhorizon = 2\nlearning_rate = {}\n[frames]\nsize = 32\n"
     (tmp_path / "first.toml").write_text('preset = "masked_lstm_small"\n' + tiny.format("false", 0.001))
     second = tmp_path / "second.toml"
