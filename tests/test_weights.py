@@ -431,3 +431,15 @@ def test_a_network_that_has_grown_still_needs_all_tensors_of_the_old_one(tmp_pat
     replace_tensors(tmp_path, lambda tensors: {k: v for k, v in tensors.items() if k != "embed.weight"})
     with pytest.raises(WeightsError, match=r"embed\.weight"):
         weights.load_into(grown, tmp_path)
+
+
+def test_a_config_must_say_everything(tmp_path: Path) -> None:
+    """A default in the place of a key that is lost may be another network with the same tensors."""
+    model = create("masked_lstm_small", width=8, hidden=8, mix=8, directions="fbff")
+    weights.save(tmp_path / "w", model, "masked_lstm", context=2, horizon=2, channels=1, height=16, width=16)
+    path = tmp_path / "w" / "config.json"
+    fields = json.loads(path.read_text())
+    del fields["config"]["directions"]
+    path.write_text(json.dumps(fields))
+    with pytest.raises(WeightsError, match="lacks directions"):
+        weights.load(tmp_path / "w")

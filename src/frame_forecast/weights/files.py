@@ -163,6 +163,9 @@ def read_config(folder: Path) -> tuple[str, Any, Contract]:
             raise WeightsError(f"{path} of schema {fields['schema']}", f"schema {_SCHEMA}", "update frame-forecast")
         entry = entry_of(fields["model"])
         config = override(entry.config(), fields["config"])
+        absent = dataclasses.asdict(config).keys() - fields["config"].keys()
+        if absent:  # a default in its place may be another network with tensors of the same shapes
+            raise ValueError(f"its config lacks {', '.join(sorted(absent))}")
         described = dict(fields["contract"])
         described["value_range"] = tuple(described["value_range"])
         described["data"] = dict(described["data"])
