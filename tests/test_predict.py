@@ -281,3 +281,15 @@ def test_load_errors(tmp_path: Path, trained: Forecaster) -> None:
         load(tmp_path / "w", device="tpu")
     with pytest.raises(ConfigError, match="float16"):
         load(tmp_path / "w", device="cpu", precision="float16")
+
+
+def test_a_scale_that_is_none_and_a_horizon_of_true() -> None:
+    """Both would pass for something that they are not."""
+    model = create("masked_lstm_small", width=8, hidden=8, mix=8, directions="bf")
+    contract = weights.Contract(weights_sha256="", context=3, horizon=2, channels=1, height=16, width=16)
+    forecaster = Forecaster(model, "masked_lstm", contract, "cpu")
+    clip = np.zeros((4, 16, 16), np.float32)
+    with pytest.raises(DataError, match="ValueScale"):
+        forecaster.recreate(clip, scale=(0, 300))
+    with pytest.raises(ShapeError, match="horizon=True"):
+        forecaster.forecast(clip, True)

@@ -28,9 +28,11 @@ def to_clips(
     Raises:
         ShapeError: another number of axes, an empty one, or a mask that does not fit.
         DataError: no array, tensor or clip; values that are no pixels; a mask not of bool; a
-            ``scale`` for a clip, which has its own.
+            ``scale`` that is no `ValueScale`, or for a clip, which has its own.
     """
     mask = None if observed is None else np.asarray(_to_numpy(observed) if isinstance(observed, Tensor) else observed)
+    if scale is not None and not isinstance(scale, ValueScale):
+        raise DataError(f"scale={scale!r}", "a ValueScale", "pass frame_forecast.ValueScale(low, high)")
     if isinstance(x, Clip):
         if scale is not None:
             raise DataError("scale= with a clip", "the clip's own scale", "leave it out, or make the clip with it")

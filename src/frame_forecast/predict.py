@@ -372,7 +372,7 @@ def _whole(horizon: int) -> int:
         whole = operator.index(horizon)
     except TypeError:
         whole = 0
-    if whole < 1:
+    if whole < 1 or isinstance(horizon, bool):
         raise ShapeError(f"horizon={horizon!r}", "a whole number of frames, at least 1", "ask for 1 or more")
     return whole
 

@@ -74,6 +74,7 @@ def test_options_change_a_recipe(tmp_path: Path) -> None:
         (RECIPE.replace("hidden = 8", 'hidden = "8"'), "type int"),
         (RECIPE.replace("batch_size = 4", "batchsize = 4"), "batchsize"),
         (RECIPE.replace("conv_lstm_autoencoder", "no_such_model"), "no_such_model"),
+        (RECIPE + "frames = 5", "whose sum it is"),
         ('frames = 3\npreset = "conv_lstm_autoencoder"\nsteps = 1', "a table"),
     ],
 )

@@ -44,6 +44,8 @@ def read_recipe(path: Path) -> RunSettings:
             f"preset, data, after, steps or max_time, and tables {', '.join(_TABLES)}",
             "check the spelling",
         )
+    if "frames" in frames:
+        raise ConfigError(f"{path}: frames={frames['frames']!r}", "context and horizon, whose sum it is", "set those")
     if steps is not None and type(steps) is not int:
         raise ConfigError(f"{path}: steps={steps!r}", "a whole number", "write for example steps = 10000")
     override(find(preset)[1], model)  # raises what is wrong now, not when the model is built
