@@ -68,7 +68,7 @@ class Forecaster:
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         precision: of matrix products and convolutions: ``float32``, ``bf16``, or ``auto`` for
             bfloat16 where the processor has it. That changes pixels by 0.0003 of 1 on average and
-            by up to 0.024, and ``mse_frame`` in no more than its fourth digit (``masked_lstm_small``
+            by up to 0.020, and ``mse_frame`` in no more than its fourth digit (the released weights
             on 64 test clips); ask for float32 where two machines should give the same.
 
     Raises:
