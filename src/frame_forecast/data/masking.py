@@ -13,9 +13,10 @@ from frame_forecast.masks import Block, Gap, Pattern, Pixels, RandomFrames, Stri
 from frame_forecast.philox import stream_key, uniform
 
 # Of a mixture's clips: the share of each task. The rest has holes within frames.
-_FORECASTS, _RANDOM_FRAMES, _GAPS = 0.55, 0.2, 0.12
+_FORECASTS, _RANDOM_FRAMES, _GAPS, _INTERLEAVED = 0.45, 0.18, 0.1, 0.15
 _USUAL_CONTEXT = 0.6  # of the forecasts; the others have a context drawn for each clip
 _LEAST_FRAMES, _LEAST_SIZE = 4, 16
+_WIDEST_INTERLEAVING = 5  # frames
 _DRAWS = 5  # uniform numbers a clip
 
 
@@ -55,10 +56,11 @@ class MixedMasking:
     ===== ================================================================================
     share task
     ===== ================================================================================
-    0.55  forecast; three in five after the usual context, two in five after any other
-    0.20  recreate 10 to 90 percent of the frames, anywhere
-    0.12  recreate a gap of any length, anywhere inside
-    0.13  recreate a square, stripes or scattered pixels, in every frame or in half of them
+    0.45  forecast; three in five after the usual context, two in five after any other
+    0.18  recreate 10 to 90 percent of the frames, anywhere
+    0.10  recreate a gap of any length, anywhere inside
+    0.15  reconstruct: predict every second, third, fourth or fifth frame from the others
+    0.12  recreate a square, stripes or scattered pixels, in every frame or in half of them
     ===== ================================================================================
 
     Args:
@@ -100,6 +102,9 @@ class MixedMasking:
             context = self.context - start if usual else 1 + int(amount * (T - 1))
             return future(context, T - context)
         pattern: Pattern
+        if task >= 1 - _INTERLEAVED:
+            every = 2 + int(kind * (_WIDEST_INTERLEAVING - 1))
+            return (torch.arange(T) % every != int(amount * every)).view(T, 1, 1, 1)
         if task < _FORECASTS + _RANDOM_FRAMES:
             pattern = RandomFrames(0.1 + 0.8 * amount)
         elif task < _FORECASTS + _RANDOM_FRAMES + _GAPS:

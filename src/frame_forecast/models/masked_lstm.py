@@ -10,7 +10,7 @@ from frame_forecast.errors import ConfigError
 from frame_forecast.models.base import TASKS, Model
 from frame_forecast.models.registry import register
 from frame_forecast.nn.cells import ConvLstmCell
-from frame_forecast.nn.motion import other_neighbours, values_at, warp
+from frame_forecast.nn.motion import other_neighbours, positions, values_at
 from frame_forecast.nn.unroll import unroll
 
 _DIRECTIONS = "fb"
@@ -27,7 +27,7 @@ class MaskedLstmConfig:
         mix: hidden features of the gated layers between.
         directions: one letter a layer, the way it runs through time: ``f``orwards or ``b``ackwards.
         kernel: odd size of the state's convolution, in patches.
-        motion: whether neighbouring frames are copied along a flow, beside what is drawn.
+        motion: whether neighbouring frames are copied, moved, beside what is drawn.
     """
 
     patch: int = 8
@@ -70,7 +70,7 @@ class MaskedLstm(Model):
     so that a gap is filled from both sides; and a gated layer mixes each token's features
     (SwiGLU: Shazeer, "GLU variants improve transformer", 2020). Both add to the token they read
     (pre-norm residuals). A convolution draws the patches; beside that, the nearest observed frames
-    before and after are copied along flows, and gates weigh the three. Nothing drawn is ever read
+    before and after are copied, moved, and gates weigh them against it. Nothing drawn is ever read
     again, so a long gap costs no more than the frames it has.
 
     A clip with something observed after something missing is run in both directions, but for
@@ -129,12 +129,22 @@ class MaskedLstm(Model):
         # Contiguous, or without gradients the linear map would be a product for each frame.
         tokens = self.embed(patches.contiguous()).float()  # (T, B * C, H / p, W / p, width)
         reversal = _reversal(valid.repeat_interleave(C, dim=0))
-        for layer in self.layers:
+        *layers, last = self.layers
+        for layer in layers:
             tokens = layer(tokens, reversal)
-        tokens = self.norm(tokens).flatten(0, 1).permute(0, 3, 1, 2)  # (T * B * C, width, H / p, W / p)
-        made = torch.sigmoid(F.pixel_shuffle(self.head(tokens).float(), p)[..., :H, :W])
+        missing = ~observed.flatten(2).all(dim=2).T.repeat_interleave(C, dim=1).flatten()  # (T * B * C,)
+        made = frames.transpose(0, 1).reshape(-1, 1, H, W)
+        # Wholly observed frames are drawn for practice alone.
+        rows = torch.arange(len(missing), device=frames.device) if self.training else missing.nonzero()[:, 0]
+        tokens = last(tokens.flatten(0, 1)[rows], reversal)  # mixes each token alone
+        tokens = self.norm(tokens).permute(0, 3, 1, 2)  # (rows, width, H / p, W / p)
+        drawn = torch.sigmoid(F.pixel_shuffle(self.head(tokens).float(), p)[..., :H, :W])
+        made = made.index_copy(0, rows, drawn)
         if self.motion is not None:
-            made = self.motion(tokens, made, *_copies(frames, observed))
+            chosen = missing[rows]
+            rows, copies = rows[chosen], [x[rows[chosen]] for x in _copies(frames, observed)]
+            alone = (rows % 2 == 1) & self.training
+            made = made.index_copy(0, rows, self.motion(tokens[chosen], drawn[chosen], *copies, alone))
         return made.view(T, B, C, H, W).transpose(0, 1)
 
 
@@ -172,13 +182,16 @@ def _copies(frames: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
     """Each pixel's nearest observed values before and after, the frame itself excepted.
 
     Returns:
-        The values ``(T * B * C, 2, H, W)``, and where there are any, bool of that shape.
+        The values ``(T * B * C, 2, H, W)``, and how many frames away they are, of that shape; infinity where
+        there are none.
     """
     B, T, C, H, W = frames.shape
     before, after = other_neighbours(observed)
     values = torch.stack([values_at(before.clamp(min=0), frames), values_at(after.clamp(max=T - 1), frames)], dim=3)
-    there = torch.stack([before >= 0, after < T], dim=3).expand(B, T, C, 2, H, W)
-    return tuple(x.transpose(0, 1).flatten(0, 2) for x in (values, there))  # pyright: ignore[reportReturnType]
+    t = positions(observed)
+    away = torch.stack([torch.where(before >= 0, t - before, torch.inf), torch.where(after < T, after - t, torch.inf)], 3)
+    away = away.expand(B, T, C, 2, H, W)
+    return tuple(x.transpose(0, 1).flatten(0, 2) for x in (values, away))  # pyright: ignore[reportReturnType]
 
 
 class _Time(nn.Module):
@@ -223,47 +236,88 @@ class _Mix(nn.Module):
 
 
 class _Motion(nn.Module):
-    """Copies of two neighbouring frames along flows, blended with what was drawn.
+    """Copies of the nearest observed frames on both sides, moved, and blended with what was drawn.
 
-    Flows are made for every quarter of a patch and gates for every 2x2 pixels, both interpolated
-    between. At first the gates trust what was drawn.
+    Each patch is read from the frame beside it through kernels that pick a displacement (Finn et al.,
+    "Unsupervised learning for physical interaction through video prediction", NeurIPS 2016, section 3.2), here
+    a column times a row: what matters is learned for all displacements at once, where a flow only ever learns
+    of the pixels next to where it points. Gates for every 2x2 pixels, corrected by two convolutions that see
+    what there is to choose from, weigh the copies and the drawn frame.
+
+    In training, every other clip must do without its drawn frame wherever it has an observed frame near: left to
+    themselves the gates trust what is drawn, and the kernels never learn.
     """
 
-    _FLOWS, _GATES = 4, 3  # x and y of two copies; two copies and the drawn frame
-    _REACH = 8.0  # pixels that a flow of 1 means: about what a digit moves in two frames
+    _KERNELS = 2  # of each side: two things may cross in a patch
+    _REACH = 6  # pixels, in each direction
+    _NEAR = 2  # frames over which things move no further than that
+    _HIDDEN = 8
+    _TRUST = 1.5  # of the drawn frame at first, on the gates' logarithmic scale
     _MARGIN = 1e-3  # copies are 0 or 1 in places, whose cross-entropy has no bound
 
     def __init__(self, width: int, patch: int) -> None:
         super().__init__()
         self.patch = patch
-        self.out = nn.Linear(width, 4 * self._FLOWS + (patch // 2) ** 2 * self._GATES)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        self.choices = 2 * self._KERNELS + 1
+        self.taps = 2 * self._REACH + 1
+        self.kernels = nn.Linear(width, 2 * self._KERNELS * 2 * self.taps)
+        self.gates = nn.Linear(width, (patch // 2) ** 2 * self.choices)
+        self.look = nn.Conv2d(self.choices, self._HIDDEN, 3, padding=1)
+        self.correct = nn.Conv2d(self._HIDDEN, self.choices + 1, 3, padding=1)
+        for layer in (self.gates, self.correct):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
         with torch.no_grad():
-            self.out.bias[-((patch // 2) ** 2) :] = 2.0
+            self.gates.bias[-((patch // 2) ** 2) :] = self._TRUST
 
-    def forward(self, tokens: Tensor, drawn: Tensor, copies: Tensor, there: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, drawn: Tensor, copies: Tensor, away: Tensor, alone: Tensor) -> Tensor:
         """What is given of each frame.
 
         Args:
             tokens: ``(N, width, h, w)``.
             drawn: ``(N, 1, H, W)`` in [0, 1]; H and W at most patch times h and w.
-            copies, there: from `_copies`.
+            copies, away: from `_copies`.
+            alone: bool ``(N,)``, frames to be made of copies alone where one is near.
+
+        Returns:
+            ``(N, 1, H, W)`` in [0, 1].
         """
         H, W = drawn.shape[2:]
-        with torch.autocast(tokens.device.type, enabled=False):  # half precision is too coarse for places
-            maps = self.out(tokens.permute(0, 2, 3, 1).float()).permute(0, 3, 1, 2)
-        flows, gates = maps.split([4 * self._FLOWS, maps.shape[1] - 4 * self._FLOWS], dim=1)
-        flows = self._REACH * self._enlarge(F.pixel_shuffle(flows, 2), self.patch // 2, H, W)
-        gates = self._enlarge(F.pixel_shuffle(gates, self.patch // 2), 2, H, W)
-        usable = torch.cat([there, torch.ones_like(there[:, :1])], dim=1)
-        shares = gates.masked_fill(~usable, -torch.inf).softmax(dim=1)
-        moved = [warp(copies[:, i : i + 1], flows[:, 2 * i : 2 * i + 2]) for i in (0, 1)]
-        blend = (shares * torch.cat([*moved, drawn], dim=1)).sum(dim=1, keepdim=True)
-        return self._MARGIN + (1 - 2 * self._MARGIN) * blend
+        tokens = tokens.permute(0, 2, 3, 1).float()
+        with torch.autocast(tokens.device.type, enabled=False):  # half precision is too coarse for kernels and gates
+            choices = torch.cat([self._moved(tokens, copies), drawn], dim=1)
+            gates = F.pixel_shuffle(self.gates(tokens).permute(0, 3, 1, 2), self.patch // 2)
+            gates = F.interpolate(gates, scale_factor=2, mode="bilinear")[..., :H, :W]
+        correction = self.correct(F.silu(self.look(choices.contiguous(memory_format=torch.channels_last)))).float()
+        near = (away <= self._NEAR).any(dim=1, keepdim=True) & alone[:, None, None, None]
+        usable = torch.cat([torch.isfinite(away).repeat_interleave(self._KERNELS, dim=1), ~near], dim=1)
+        shares = (gates + correction[:, :-1]).masked_fill(~usable, -torch.inf).softmax(dim=1)
+        blend = self._MARGIN + (1 - 2 * self._MARGIN) * (shares * choices).sum(dim=1, keepdim=True)
+        return torch.sigmoid(torch.logit(blend) + correction[:, -1:])
 
-    def _enlarge(self, maps: Tensor, factor: int, height: int, width: int) -> Tensor:
-        return F.interpolate(maps, scale_factor=factor, mode="bilinear")[..., :height, :width]
+    def _moved(self, tokens: Tensor, copies: Tensor) -> Tensor:
+        """Each side's copies under its kernels, ``(N, 2 * kernels, H, W)``.
+
+        Args:
+            tokens: ``(N, h, w, width)``.
+            copies: ``(N, 2, H, W)``.
+        """
+        (N, h, w, _), (H, W) = tokens.shape, copies.shape[2:]
+        p, R, K = self.patch, self._REACH, self._KERNELS
+        padded = F.pad(copies, (R, R + w * p - W, R, R + h * p - H))
+        around = padded.unfold(2, p + 2 * R, p).unfold(3, p + 2 * R, p)  # (N, 2, h, w, p + 2R, p + 2R)
+        around = around.permute(0, 2, 3, 1, 4, 5)[:, :, :, :, None]
+        kernels = self.kernels(tokens).view(N, h, w, 2, K, 2, self.taps).softmax(dim=-1)
+        down, across = self._bands(kernels).unbind(dim=5)  # (N, h, w, 2, K, p, p + 2R)
+        moved = down @ around @ across.transpose(-1, -2)  # (N, h, w, 2, K, p, p)
+        return moved.permute(0, 3, 4, 1, 5, 2, 6).reshape(N, 2 * K, h * p, w * p)[..., :H, :W]
+
+    def _bands(self, kernels: Tensor) -> Tensor:
+        """Kernels ``(..., taps)`` as matrices ``(..., p, p + 2R)`` that slide them along an axis."""
+        rows, columns = self.patch, self.patch + self.taps - 1
+        # A row one longer than the matrix, repeated and cut to the matrix's width, moves on by one each time.
+        row = F.pad(kernels, (0, columns + 1 - self.taps))[..., None, :].expand(*kernels.shape[:-1], rows, columns + 1)
+        return row.flatten(-2)[..., : rows * columns].unflatten(-1, (rows, columns))
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:
