@@ -3,6 +3,19 @@
 # Importing a model registers it.
 from frame_forecast.models import baselines, conv_lstm_autoencoder, lstm_autoencoder, masked_lstm  # noqa: F401
 from frame_forecast.models.base import TASKS, Model
+from frame_forecast.models.baselines import BASELINES
 from frame_forecast.models.registry import Entry, create, entries, entry_of, find, override, presets, register
 
-__all__ = ["TASKS", "Entry", "Model", "create", "entries", "entry_of", "find", "override", "presets", "register"]
+__all__ = [
+    "BASELINES",
+    "TASKS",
+    "Entry",
+    "Model",
+    "create",
+    "entries",
+    "entry_of",
+    "find",
+    "override",
+    "presets",
+    "register",
+]

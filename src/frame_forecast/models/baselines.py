@@ -22,6 +22,7 @@ class Baseline(Model):
     """Gives every frame, pixel by pixel, without parameters."""
 
     tasks = frozenset({"forecast", "recreate", "reconstruct"})
+    tile = None
 
     def __init__(self, config: BaselineConfig) -> None:
         super().__init__()
