@@ -6,10 +6,10 @@ the fault begins and ends at once: rain, light and motion mostly come and go ove
 a third of the frames do is no fault but how the clip is (drawings held for two frames, slides, a dry day).
 
 The shares below were chosen on recorded video, coded anew by H.264, MPEG-4 and VP9 with faults put in; on
-radar scans and on microscopy. The rules would rather miss a fault than take a good frame for one: they find
-no freeze that was coded so badly that it flickers, no damage over a few per cent of a frame, and of damage
-that lasts for several frames only freezes and blanks. They do take a single flash, and a drawing that stops
-and goes on at once, for faults.
+radar scans and on microscopy, in none of which they find a fault that is not there. The rules would rather miss
+a fault than take a good frame for one: they miss a freeze that was coded so badly that it flickers, damage to
+a small part of a frame, and damage other than freezes and blanks that lasts for several frames. They do take a
+single flash, an empty frame among sparse ones, and a drawing that stops and goes on at once, for faults.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ _MOVING = 0.1
 """Of the usual change: steps beside a freeze are larger, unless the motion dies away."""
 _CUT = 3.0
 """Times the usual change: a picture that comes in with more than that is a new one, and may stand still."""
-_THAW = 1.5
+_THAW = 1.25
 """Times the change before a freeze: the change after it is larger, as motion has gone on behind it."""
 _ODD = 3.0
 """Times the distance between its neighbours: how far an odd frame is from both; 1 where all is well."""

@@ -54,7 +54,7 @@ class Findings:
         first, last: times, None where unknown.
         step: seconds, the usual time between two frames; None where unknown.
         missing: share of the pixels of all frames.
-        findings: the parts, those that matter most first.
+        findings: those that name a frame at least, in the order of `Finding.kind`.
     """
 
     header: Header
@@ -86,7 +86,7 @@ class Findings:
         if scale := self.header.scale:
             facts.append(("scale", f"{scale.kind}, {scale.low:g} to {scale.high:g}"))
         else:
-            facts.append(("scale", "that of the values"))
+            facts.append(("scale", "from the lowest to the highest value"))
         if self.first is not None:
             unit = " UTC" if isinstance(self.first, np.datetime64) else " s"
             facts.append(("times", f"{_time(self.first)} to {_time(self.last)}{unit}"))
@@ -222,7 +222,7 @@ class _Tally:
             *self._missing(lost, pixels),
             *_broken(np.array(self._detail), change, np.array(self._skip), np.frombuffer(self._flat, dtype=bool)),
         ]
-        if step is not None:
+        if step:
             parts.append(_time_gaps(steps, step))
         return Findings(
             header=self._header,
@@ -254,9 +254,9 @@ class _Tally:
 def _broken(detail: np.ndarray, change: np.ndarray, skip: np.ndarray, flat: np.ndarray) -> list[Finding]:
     """What `faults` says, and what it lets pass though it might be a fault."""
     blank = faults.blank(detail)
-    frozen = faults.frozen(change) & ~blank
-    odd = faults.odd(change, skip) & ~blank & ~frozen
     flat = flat & ~blank
+    frozen = faults.frozen(np.where(blank | flat, np.nan, change))  # where nothing is seen, nothing moves or freezes
+    odd = faults.odd(change, skip) & ~blank & ~frozen
     still = (change == 0) & ~blank & ~frozen & ~flat
     return [
         Finding("blank", _numbers(blank), "black, or one value all over, unlike those beside them", _DETECT, True),
