@@ -138,9 +138,9 @@ def test_drawings_that_are_held_are_no_faults(each: int) -> None:
     assert len(found.findings[0].frames) == 120 - 120 // each
 
 
-@pytest.mark.parametrize("residue", [0.0, 0.2])
-def test_a_still_picture_between_two_cuts_is_no_fault(residue: float) -> None:
-    clip = footage(speed=0.5)
+@pytest.mark.parametrize(("speed", "residue"), [(0.5, 0.0), (0.5, 0.2), (3, 0.2)])
+def test_a_still_picture_between_two_cuts_is_no_fault(speed: float, residue: float) -> None:
+    clip = footage(speed=speed)
     clip[12:20] = held(np.repeat(texture(5)[None].astype(np.uint8), 8, axis=0), 1, 7, residue)
     clip[20:] = np.roll(clip[20:], 11, axis=1)
     assert broken(found_in(clip)) == ""

@@ -22,8 +22,6 @@ _DETAILED = 0.25
 """Of the usual detail: the frames beside a blank have more, unless light or rain fade."""
 _STILL = 0.1
 """Of the usual change: what coders make of a frame that repeats the last is mostly below 0.07."""
-_MOVING = 0.1
-"""Of the usual change: steps beside a freeze are larger, unless the motion dies away."""
 _CUT = 3.0
 """Times the usual change: a picture that comes in with more than that is a new one, and may stand still."""
 _THAW = 1.25
@@ -51,8 +49,8 @@ def blank(detail: np.ndarray) -> np.ndarray:
 def frozen(change: np.ndarray) -> np.ndarray:
     """Frames that repeat the one before, while what they show moves; the first of a run is good.
 
-    Frames that are equal bit for bit count wherever the motion before and after is not small; frames that are
-    nearly equal, as coders leave them, only where the motion jumps after them.
+    Frames that are equal bit for bit count where the motion stops at once; frames that are nearly equal, as
+    coders leave them, only where it jumps when it goes on.
 
     Args:
         change: ``(frames,)``, the mean absolute difference of each frame to the last that was not missing; NaN =
@@ -67,10 +65,9 @@ def frozen(change: np.ndarray) -> np.ndarray:
         before, after = _sides(values, start, stop, usual)
         if start - 1 == thaw:  # the step between two freezes says what was lost, not how fast it moves
             before = usual
-        steady = min(before, after) >= _MOVING * usual and before <= _CUT * usual
         exact = not values[start:stop].any()
         jumps = start > 0 and stop < len(values) and after >= _THAW * before
-        if steady and (exact or jumps):
+        if before <= _CUT * usual and (exact or jumps):
             found[seen[start:stop]] = True
             thaw = stop
     return _unless_habit(found, len(seen) + 1)
