@@ -107,7 +107,7 @@ class ScienceReader(Reader):
                 block = read(template.index(slice(start, start + step)))
                 for number, codes in enumerate(template.split(block), start):
                     values, known = template.packing.unpack(codes)
-                    observed = known.all(axis=0, keepdims=True)
+                    observed = np.asarray(known.all(axis=0, keepdims=True))
                     yield Frame(values, observed, None if times is None else times[number])
 
 

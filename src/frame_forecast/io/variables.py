@@ -215,13 +215,17 @@ def find_time(name: str, axes: str, dataset: Dataset) -> str:
         if time.dtype.kind in "uif"
         and (time.shape == shape or (not shape and time.shape == (1,)))
         and (dim is None or time.dims == (dim,))
-        and (moments.is_dated(time.attributes) or (key in _NAMES["T"] and "units" in time.attributes and shape))
+        and (moments.is_dated(time.attributes) or (_leaf(key) in _NAMES["T"] and "units" in time.attributes and shape))
     }
 
     def rank(key: str) -> tuple[bool, bool, bool]:
-        return key != dim, likely[key].attributes.get("standard_name") != "time", key not in _NAMES["T"]
+        return key != dim, likely[key].attributes.get("standard_name") != "time", _leaf(key) not in _NAMES["T"]
 
     return min(likely, key=rank, default="")
+
+
+def _leaf(name: str) -> str:
+    return name.rpartition("/")[2].lower()
 
 
 def keep(name: str, axes: str, dataset: Dataset, time: str) -> dict[str, Kept]:

@@ -21,7 +21,7 @@ SKELETON = "skeleton"
 """The key of `Header.meta` for a file's bytes without its frames."""
 
 _MOST_KEPT_BYTES = 2**26
-_SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5", ".mat")
+_SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5")
 
 
 def look_inside(path: Path, head: bytes, question: Callable[[Any], bool]) -> bool:
@@ -40,18 +40,20 @@ def look_inside(path: Path, head: bytes, question: Callable[[Any], bool]) -> boo
 
 def skeleton(file: Any, left_out: str) -> bytes:
     """An open HDF5 file's bytes without one array, and without others that are too large to keep."""
+    h5py = require("h5py", EXTRA)
     copy = BytesIO()
-    with require("h5py", EXTRA).File(copy, "w") as target:
+    with h5py.File(copy, "w") as target:
 
         def take(group: Any, into: Any) -> None:
             into.attrs.update(group.attrs)
-            for name, one in group.items():
-                if one.name == f"/{left_out}":
-                    continue
-                if hasattr(one, "items"):
-                    take(one, into.create_group(name))
-                elif one.nbytes <= _MOST_KEPT_BYTES:
-                    group.copy(one, into, name)
+            for name in group:
+                link = group.get(name, getlink=True)
+                if not isinstance(link, h5py.HardLink):
+                    into[name] = link  # where it leads may not be there, or be this group
+                elif isinstance(group[name], h5py.Group):
+                    take(group[name], into.create_group(name))
+                elif group[name].name != f"/{left_out}" and getattr(group[name], "nbytes", 0) <= _MOST_KEPT_BYTES:
+                    group.copy(name, into, name)
 
         take(file, target)
     return copy.getvalue()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from frame_forecast.errors import DataError
+from frame_forecast.errors import ConfigError, DataError
 from frame_forecast.io.base import require
 from frame_forecast.io.formats.hdf5 import HDF5_MAGIC, STORAGE, look_inside
 from frame_forecast.io.registry import register_reader, register_writer
@@ -16,6 +16,8 @@ from frame_forecast.io.variables import Dataset, Kept, Variable
 
 _SUFFIXES = (".nc", ".nc4", ".cdf", ".netcdf")
 _CLASSIC = b"CDF"
+_GROUP = "group"
+"""The key of `Header.meta` for the group in which the variable is; empty = the root."""
 
 
 @register_reader("netcdf", _SUFFIXES, rank=1)
@@ -23,6 +25,10 @@ class NetcdfReader(ScienceReader):
     """One variable of the root group, or of another one: ``group/name``."""
 
     kind = "netcdf"
+
+    def __init__(self, path: Path, layout: str | None = None, variable: str | None = None) -> None:
+        self._group, _, name = (variable or "").strip("/").rpartition("/")
+        super().__init__(path, layout, name or None)
 
     @classmethod
     def sniff(cls, path: Path, head: bytes) -> bool:
@@ -41,11 +47,13 @@ class NetcdfReader(ScienceReader):
                 )
         h5netcdf = require("h5netcdf", EXTRA)
         with h5netcdf.File(self.path, "r") as file:
-            place = (self.variable or "").rpartition("/")[0].strip("/")
-            group = file[place] if place else file
-            prefix = f"{place}/" if place else ""
-            variables = {f"{prefix}{name}": _variable(one, group) for name, one in group.variables.items()}
-            yield Dataset(variables, dict(group.attrs))
+            if self._group and self._group not in file:
+                raise ConfigError(f"group {self._group!r} of {self.path}", "one of the file", "check the variable")
+            group = file[self._group] if self._group else file
+            yield Dataset({name: _variable(one, group) for name, one in group.variables.items()}, dict(group.attrs))
+
+    def own_meta(self, dataset: Dataset) -> dict[str, Any]:
+        return {_GROUP: self._group}
 
 
 def _has_dimensions(file: Any) -> bool:
@@ -78,9 +86,8 @@ class NetcdfWriter(ScienceWriter):
     def start(self, shape: tuple[int, ...]) -> Any:
         template = self.template
         self._file = require("h5netcdf", EXTRA).File(self.path, "w")
-        place, _, name = template.name.rpartition("/")
+        place = self.header.meta.get(_GROUP)
         self._group = self._file.create_group(place) if place else self._file
-        self._prefix = template.name.removesuffix(name)
         self._group.attrs.update(template.file_attributes)
         dims = template.dims or ()
         unlimited = template.storage.get("unlimited", ())
@@ -92,10 +99,8 @@ class NetcdfWriter(ScienceWriter):
             if size and dim in unlimited:
                 self._group.resize_dimension(dim, size)
         storage = {key: template.storage[key] for key in STORAGE if template.storage.get(key)}
-        array = self._create(
-            name, dims, template.packing.stored_dtype, template.attributes, chunks=template.chunks, **storage
-        )
-        return array
+        dtype = template.packing.stored_dtype
+        return self._create(template.name, dims, dtype, template.attributes, chunks=template.chunks, **storage)
 
     def extend(self, shape: tuple[int, ...]) -> None:
         self._group.resize_dimension(self._along, shape[self.template.axes.index("T")])
@@ -105,7 +110,7 @@ class NetcdfWriter(ScienceWriter):
         for dim, size in zip(dims, one.values.shape, strict=True):
             if dim not in self._group.dimensions:
                 self._group.dimensions[dim] = size
-        own = self._create(name.removeprefix(self._prefix), dims, one.values.dtype, one.attributes)
+        own = self._create(name, dims, one.values.dtype, one.attributes)
         own[...] = one.values
 
     def _create(self, name: str, dims: tuple[str, ...], dtype: np.dtype, attributes: Any, **storage: Any) -> Any:

@@ -59,13 +59,13 @@ def _variable(one: Any) -> Variable:
         fill = attributes.get("_FillValue")
         if isinstance(fill, str) and one.dtype.kind == "f":  # as xarray writes what JSON cannot
             attributes["_FillValue"] = np.frombuffer(base64.standard_b64decode(fill), "<f8")[0]
-    named = dims is not None and None not in dims
+    named = None if dims is None or None in dims else tuple(dims)
     return Variable(
         one.shape,
         one.dtype,
         attributes,
         lambda index: np.asarray(one[index]),
-        tuple(dims) if named else None,
+        named,
         one.shards or one.chunks,
         storage,
     )
