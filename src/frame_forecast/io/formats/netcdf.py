@@ -45,8 +45,9 @@ class NetcdfReader(ScienceReader):
                 raise DataError(
                     f"{self.path}, a classic NetCDF file", "NetCDF-4", f"run: nccopy -k nc4 {self.path} new.nc"
                 )
-        h5netcdf = require("h5netcdf", EXTRA)
-        with h5netcdf.File(self.path, "r") as file:
+        h5netcdf, h5py = require("h5netcdf", EXTRA), require("h5py", EXTRA)
+        # Opened by h5py first: h5netcdf complains a second time, past all handlers, of a file that it cannot open.
+        with h5py.File(self.path) as inner, h5netcdf.File(inner, "r") as file:
             if self._group and self._group not in file:
                 raise ConfigError(f"group {self._group!r} of {self.path}", "one of the file", "check the variable")
             group = file[self._group] if self._group else file

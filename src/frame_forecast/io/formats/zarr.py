@@ -111,9 +111,9 @@ class ZarrWriter(ScienceWriter):
     ) -> Any:
         own = dict(attributes)
         if self._version == 2:
-            if "_FillValue" in own and dims is not None:
-                storage["fill_value"] = own.pop("_FillValue")
-            own |= {} if dims is None else {_DIMS: list(dims)}
+            if dims is not None:
+                own[_DIMS] = list(dims)
+                storage["fill_value"] = own.pop("_FillValue", None)
         else:
             fill = own.get("_FillValue")
             if fill is not None and dtype.kind == "f":
