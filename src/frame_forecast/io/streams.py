@@ -14,7 +14,7 @@ from frame_forecast.errors import DataError, OutputError
 from frame_forecast.files import replacing
 from frame_forecast.header import Header
 from frame_forecast.io.base import Frame, Source, Time, Writer, reading, unreadable, writing_file
-from frame_forecast.io.registry import find_writer
+from frame_forecast.io.registry import find_store, find_writer, makes_store
 from frame_forecast.io.series import SeriesWriter, find_files, open_files
 from frame_forecast.scale import ValueScale
 
@@ -22,7 +22,9 @@ Location = str | Path
 """A file, a folder or a glob such as ``scans/*.png``."""
 
 
-def open_reader(source: Location | Sequence[Location], layout: str | None = None) -> Stream:
+def open_reader(
+    source: Location | Sequence[Location], layout: str | None = None, variable: str | None = None
+) -> Stream:
     """The frames of a file, or of a folder, glob or list of files with a frame each.
 
     A folder's or glob's files are taken in natural order (2 before 10). A frame that a regular series of times
@@ -32,19 +34,22 @@ def open_reader(source: Location | Sequence[Location], layout: str | None = None
         source: what to read; a glob may have ``**``.
         layout: the axes of arrays that do not name them, letters of ``TCHW`` such as ``THWC``; None = they
             are guessed where need be, with a FrameForecastWarning.
+        variable: the name of the frames in files with several arrays (NetCDF, HDF5, Zarr); None = the only
+            array of 3 axes or more, or where there is none, of 2.
 
     Returns:
         A source of frames; use it in a ``with`` block, and go through it as often as you like.
 
     Raises:
-        DataError: nothing there, no known format, a damaged file, a single frame, or files of several sizes
-            or formats; whatever shows first in the frames themselves is raised while they are read.
-        ConfigError: a layout that does not fit or that the format has no use for, or a package that is not
-            installed.
+        DataError: nothing there, no known format, a damaged file, a single frame, files of several sizes or
+            formats, or several arrays that could be the frames; whatever shows first in the frames themselves
+            is raised while they are read.
+        ConfigError: a layout or variable that does not fit or that the format has no use for, or a package that
+            is not installed.
     """
     name = str(source) if isinstance(source, Location) else f"{source[0]} and others" if source else "no files"
     with reading(name):
-        return Stream(open_files(find_files(source), layout), name)
+        return Stream(open_files(find_files(source), layout, variable), name)
 
 
 @contextmanager
@@ -69,13 +74,17 @@ def open_writer(path: Location, header: Header, force: bool = False) -> Iterator
             too few were written, or the disk is full or read-only.
     """
     target = Path(path)
-    if target.suffix and not target.is_dir():
+    is_store = makes_store(target)
+    if target.suffix and (is_store or not target.is_dir()):
         entry = find_writer(target, header.kind)
         own = header if entry.kind == header.kind else replace(header, kind=entry.kind, meta={})
         make: type[Writer] = entry.format
     else:
         make, own = SeriesWriter, SeriesWriter.header_for(header)
-    _check_free(target, force, SeriesWriter.suffix(own) if make is SeriesWriter else None)
+    if is_store:
+        _check_free_for_store(target, force)
+    else:
+        _check_free(target, force, SeriesWriter.suffix(own) if make is SeriesWriter else None)
     with replacing(target) as temporary, writing_file(make, temporary, own, target) as writer:
         yield writer
 
@@ -176,6 +185,14 @@ class Stream(Source):
 
 def _single(name: str) -> DataError:
     return DataError(f"{name}, a single frame", "two frames or more", "give a folder, a glob or a longer file")
+
+
+def _check_free_for_store(target: Path, force: bool) -> None:
+    """Raises OutputError where something is in the way of a folder that is one file of frames to the user."""
+    if target.exists() and not force:
+        raise OutputError(f"{target}, which is there already", "a new name", "choose another, or use force")
+    if target.exists() and (target.is_file() or find_store(target) is None):
+        raise OutputError(f"{target}, which is no file of frames", "nothing of that name", "choose another")
 
 
 def _check_free(target: Path, force: bool, suffix: str | None) -> None:
