@@ -50,7 +50,8 @@ class Index:
     @property
     def times(self) -> np.ndarray:
         """Seconds from the first frame, float64 ``(frames,)``."""
-        return (self.marks - self.marks[0]) * float(self.time_base)
+        unit = self.time_base
+        return (self.marks - self.marks[0]) * unit.numerator / unit.denominator
 
     def position(self, frame: av.video.frame.VideoFrame, least: int) -> int | None:
         """Which frame a decoded one is; ``least`` if it does not say, None if it is none of these."""

@@ -256,7 +256,7 @@ class VideoWriter(Writer):
         own = self.header.meta.get("pixels", "").replace("yuvj", "yuv")  # j: of the whole range, said elsewhere
         known = {one.name for one in self._stream.codec_context.codec.video_formats or ()}
         fits = own in known and own.endswith("10le") is (self.header.dtype.itemsize == 2)
-        if fits and own.startswith("gray" if C == 1 else "yuv") and not own.startswith("yuva"):
+        if fits and C == 3 and own.startswith("yuv4"):  # not with transparency, yuva
             usual = own
         return self._encoding.halved.get(usual, usual) if H % 2 or W % 2 else usual
 
