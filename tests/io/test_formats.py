@@ -2,6 +2,7 @@
 
 import gzip
 import io
+from fractions import Fraction
 from pathlib import Path
 from struct import pack
 from zlib import crc32
@@ -15,6 +16,7 @@ from PIL import Image
 
 from frame_forecast.clip import Clip
 from frame_forecast.errors import ConfigError, DataError, FrameForecastError, OutputError
+from frame_forecast.header import Header
 from frame_forecast.io import registry
 from frame_forecast.io.base import Frame, suffix_of
 from frame_forecast.io.clips import read, write
@@ -29,6 +31,9 @@ HOLDS = {  # what a path can hold without loss: dtypes, channels, whether missin
     "out.tif.gz": ("u1 u2", (1, 3), False),
     "out.gif": ("u1", (1, 3), False),
     "out.gif.gz": ("u1", (1,), False),
+    "out.webp": ("u1", (1, 2, 3, 4), False),
+    "out.mkv": ("u1 u2", (1, 3), False),
+    "out.avi": ("u1 u2", (1, 3), False),
     "pngs": ("u1", (1, 2, 3, 4), False),
     "grey": ("u2", (1,), False),
 }
@@ -162,6 +167,70 @@ def test_an_animation_is_what_pillow_composes(tmp_path: Path) -> None:
     assert durations == [40, 40, 120, 60]
 
 
+@pytest.mark.parametrize("transparent", [False, True])
+def test_a_webp_animation_is_what_pillow_composes(transparent: bool, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    still = rng.integers(0, 256, (20, 30, 4)).astype(np.uint8)
+    still[..., 3] = rng.integers(0, 2, (20, 30)) * 255 if transparent else 255
+    frames = []
+    for i in range(4):
+        array = still.copy()
+        array[5:9, 4 * i : 4 * i + 6] = 255
+        frames.append(Image.fromarray(array))
+    options = {"lossless": True, "exact": True, "duration": [40, 45, 121, 60], "loop": 3}
+    frames[0].save(tmp_path / "in.webp", save_all=True, append_images=frames[1:], **options)
+    clip = read(tmp_path / "in.webp")
+    expected = []
+    with Image.open(tmp_path / "in.webp") as animation:  # not what went in: nobody sees colours that are transparent
+        for number in range(4):
+            animation.seek(number)
+            expected.append(np.asarray(animation.convert("RGBA")))
+    shown = np.stack(expected).transpose(0, 3, 1, 2)
+    assert np.array_equal(clip.values, shown if transparent else shown[:, :3])
+    assert clip.times == pytest.approx([0, 0.04, 0.085, 0.206])  # the long frame is one frame, and none is missing
+    write(clip, tmp_path / "out.webp")
+    with Image.open(tmp_path / "out.webp") as animation:
+        assert (animation.info["loop"], getattr(animation, "n_frames", 1)) == (3, 4)
+        durations = []
+        for number, frame in enumerate(expected):
+            animation.seek(number)
+            assert np.array_equal(np.asarray(animation.convert("RGBA")), frame)
+            durations.append(animation.info["duration"])
+    assert durations == [40, 45, 121, 60]
+    again = read(tmp_path / "out.webp")
+    assert again.header == clip.header
+    assert np.array_equal(again.values, clip.values)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp"])
+def test_animations_play_at_the_rate_of_their_frames(suffix: str, tmp_path: Path) -> None:
+    values = np.zeros((7, 1, 8, 8), np.uint8)
+    values[:, 0, 0, 0] = np.arange(7)
+    header = Header("array", 7, 1, 8, 8, values.dtype, rate=Fraction(30))
+    clip = Clip(values, np.ones_like(values, bool), ValueScale(0, 255), header=header)
+    write(clip, tmp_path / f"out.{suffix}")
+    with Image.open(tmp_path / f"out.{suffix}") as animation:
+        durations = []
+        for number in range(7):
+            animation.seek(number)
+            animation.load()
+            durations.append(animation.info["duration"])
+    unit = 10 if suffix == "gif" else 1
+    assert np.cumsum(durations) == pytest.approx(np.arange(1, 8) / 30 * 1000, abs=unit / 2)  # errors do not add up
+
+
+def test_webp_pictures_in_a_folder_are_a_series(tmp_path: Path) -> None:
+    values = np.random.default_rng(4).integers(0, 256, (3, 16, 16, 3)).astype(np.uint8)
+    (tmp_path / "in").mkdir()
+    for i, array in enumerate(values):
+        Image.fromarray(array).save(tmp_path / "in" / f"{i}.webp", lossless=True)
+    clip = read(tmp_path / "in")
+    assert np.array_equal(clip.values, values.transpose(0, 3, 1, 2))
+    write(clip, tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0.webp", "1.webp", "2.webp"]
+    assert np.array_equal(read(tmp_path / "out").values, clip.values)
+
+
 def test_too_many_colours_are_made_fewer(tmp_path: Path) -> None:
     values = np.random.default_rng(4).integers(0, 256, (2, 3, 32, 32)).astype(np.uint8)
     write(Clip(values, np.ones((2, 1, 32, 32), bool), ValueScale(0, 255)), tmp_path / "out.gif")
@@ -217,7 +286,7 @@ def damaged(kind: str, tmp_path: Path) -> Path:
     rng = np.random.default_rng(6)
     values = rng.integers(0, 250, (3, 1, 40, 40)).astype(np.uint8)
     clip = Clip(values, rng.random((3, 1, 40, 40)) > 0.1 if kind == "npz" else values < 255, ValueScale(0, 255))
-    if kind in ("npy", "npz", "tif", "gif"):
+    if kind in ("npy", "npz", "tif", "gif", "webp"):
         write(clip, tmp_path / f"file.{kind}")
         return tmp_path / f"file.{kind}"
     (tmp_path / "series").mkdir()
@@ -244,7 +313,7 @@ def outcome(path: Path) -> str:
     return ""
 
 
-KINDS = ["npy", "npz", "tif", "gif", "png", "jpg", "pgm"]
+KINDS = ["npy", "npz", "tif", "gif", "webp", "png", "jpg", "pgm"]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.6, 0.97])
@@ -260,7 +329,7 @@ def test_truncated_files_are_refused_and_nothing_is_written(kind: str, share: fl
     assert "\n" not in message
 
 
-@pytest.mark.parametrize("kind", ["tif", "gif", "npz", "npy"])
+@pytest.mark.parametrize("kind", ["tif", "gif", "webp", "npz", "npy"])
 def test_no_cut_loses_frames_in_silence(kind: str, tmp_path: Path) -> None:
     clip = Clip.from_array(np.random.default_rng(8).integers(0, 99, (4, 5, 5)).astype(np.uint8))
     write(clip, tmp_path / f"whole.{kind}")
@@ -298,7 +367,7 @@ def test_files_of_no_format_are_refused(name: str, content: bytes, tmp_path: Pat
     assert str(tmp_path / name) in str(error.value)
 
 
-@pytest.mark.parametrize("kind", ["tif", "gif"])
+@pytest.mark.parametrize("kind", ["tif", "gif", "webp"])
 def test_content_goes_before_the_name(kind: str, tmp_path: Path) -> None:
     path = damaged(kind, tmp_path)
     path.rename(tmp_path / "file.png")
@@ -327,6 +396,7 @@ def huge_tiff() -> bytes:
         ("in.pgm", b"P5 999999999 999999999 255\n" + b"\0" * 40),
         ("in.gif", b"GIF89a\xff\xff\xff\xff\xf0\0\0" + b"\0" * 40),
         ("in.tif", huge_tiff()),
+        ("in.webp", b"RIFF\x24\0\0\0WEBPVP8X\x0a\0\0\0\2\0\0\0" + b"\xff" * 6 + b"\0" * 14),
     ],
 )
 def test_huge_declared_sizes_are_refused(name: str, content: bytes, tmp_path: Path) -> None:
@@ -357,6 +427,7 @@ def test_gzip_where_it_has_no_place_says_so(tmp_path: Path) -> None:
         ("out.png", np.zeros((2, 1, 4, 4), np.uint8)),
         ("out.gif", np.zeros((2, 1, 4, 4), np.uint16)),
         ("out.gif", np.zeros((2, 4, 4, 4), np.uint8)),
+        ("out.webp", np.zeros((2, 1, 4, 4), np.uint16)),
         ("out", np.zeros((2, 1, 4, 4), np.float32)),
         ("out", np.zeros((2, 3, 4, 4), np.uint16)),
         ("out.xyz", np.zeros((2, 1, 4, 4), np.uint8)),
