@@ -16,7 +16,7 @@ from frame_forecast.call import Call, Cancel, Progress
 from frame_forecast.clip import Clip
 from frame_forecast.devices import choose_device, choose_precision
 from frame_forecast.errors import FrameForecastWarning, ShapeError, TaskError, WeightsError
-from frame_forecast.models import BASELINES, Model, create
+from frame_forecast.models import UNTRAINED, Model, create
 from frame_forecast.scale import ValueScale
 from frame_forecast.tiles import run_in_tiles
 from frame_forecast.windows import Missing, Window, around, cut, interleave
@@ -40,7 +40,7 @@ def load(name_or_path: str | Path, device: str = "auto", precision: str = "auto"
         WeightsError: no weights there, or damaged ones.
         ConfigError: no such device or precision, or a package that is not installed.
     """
-    if name_or_path in BASELINES:
+    if name_or_path in UNTRAINED:
         return Forecaster(create(str(name_or_path)), str(name_or_path), None, device, precision)
     folder = weights.find_folder(name_or_path)
     model, name, contract = weights.load(folder)
@@ -212,6 +212,11 @@ class Forecaster:
         return self._contract
 
     @property
+    def weights_sha256(self) -> str | None:
+        """Of the tensors' file; None without weights."""
+        return None if self._contract is None else self._contract.weights_sha256
+
+    @property
     def _recreates(self) -> bool:
         return "recreate" in self.model.tasks
 
@@ -329,18 +334,20 @@ class Forecaster:
                     made[i][window.kept] = prediction[[t - window.frames.start for t in window.kept]]
             yield from zip(group, made, strict=True)
 
-    def canvas(self, clip: Clip, *, holes_only: bool = False) -> np.ndarray:
+    def canvas(self, task: str, clip: Clip) -> np.ndarray:
         """One run of the model over the frames as they are, however many: ``(T, C, H, W)`` in [0, 1].
 
         Args:
+            task: ``recreate``, and what is observed need not be predicted well; or ``reconstruct``.
             clip: the canvas.
-            holes_only: predictions for pixels that are observed need not be right.
 
         Raises:
+            TaskError: the model does not have the task, or pixels are missing and it cannot fill them.
             ShapeError: frames the model does not take.
         """
-        frames, observed = _stack([clip])
-        return self._run(frames, observed, Call(self.name, None, None, total=1), holes_only)[0].numpy()
+        frames, observed = _stack(self._clips(task, clip, None, None))
+        call = Call(self.name, None, None, total=1)
+        return self._run(frames, observed, call, holes_only=task == "recreate")[0].numpy()
 
     @torch.inference_mode()
     def _run(self, frames: Tensor, observed: Tensor, call: Call, holes_only: bool = False) -> Tensor:

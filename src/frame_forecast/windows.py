@@ -157,6 +157,11 @@ class Missing:
             first[start:stop], last[start:stop] = start, stop - 1
         return first, last
 
+    @property
+    def nothing_seen(self) -> bool:
+        """Whether every frame is wholly missing."""
+        return self._runs == [[0, len(self._first)]]
+
     def _note(self, start: int, stop: int) -> None:
         """A pixel that is missing from frame ``start`` up to ``stop``, which is not one of them."""
         for t in range(start, stop):

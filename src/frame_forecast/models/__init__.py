@@ -12,9 +12,13 @@ from frame_forecast.models.base import TASKS, Model
 from frame_forecast.models.baselines import BASELINES
 from frame_forecast.models.registry import Entry, create, entries, entry_of, find, override, presets, register
 
+UNTRAINED = (*BASELINES, "optical_flow")
+"""Models that have nothing to learn."""
+
 __all__ = [
     "BASELINES",
     "TASKS",
+    "UNTRAINED",
     "Entry",
     "Model",
     "create",
