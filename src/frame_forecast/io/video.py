@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import numpy as np
 
@@ -37,15 +37,16 @@ class Index:
         time_base: in seconds.
         keys: bool ``(frames,)``; True = decoded without any other frame.
         damaged: bool ``(frames,)``; True = its checksum is wrong.
-        counted: the marks are in the order in which frames come, but do not say which is which: AVI has
-            no times of its own for frames that are stored in another order than they are shown in.
+        clock: by which of its times a decoded frame is found among the marks. AVI has ``decoding`` times alone,
+            and ``none`` that helps for frames that are stored in another order than they are shown in: those
+            are counted as they come.
     """
 
     marks: np.ndarray
     time_base: Fraction
     keys: np.ndarray
     damaged: np.ndarray
-    counted: bool
+    clock: Literal["presentation", "decoding", "none"]
 
     @property
     def times(self) -> np.ndarray:
@@ -55,8 +56,8 @@ class Index:
 
     def position(self, frame: av.video.frame.VideoFrame, least: int) -> int | None:
         """Which frame a decoded one is; ``least`` if it does not say, None if it is none of these."""
-        mark = frame.dts if frame.pts is None else frame.pts
-        if self.counted or mark is None:
+        mark = frame.pts if self.clock == "presentation" else frame.dts
+        if self.clock == "none" or mark is None:
             return least
         position = int(np.searchsorted(self.marks, mark))
         return position if position < len(self.marks) and self.marks[position] == mark else None
@@ -149,7 +150,7 @@ def scan(path: Path) -> Index:
             np.array([found[mark][0] for mark in order]),
             # Where no packet's checksums are right, there are none.
             np.array([one is False and True in whole for one in whole]),
-            is_avi and stream.codec_context.reorder_depth > 0,
+            "presentation" if not is_avi else "none" if stream.codec_context.reorder_depth else "decoding",
         )
 
 
@@ -166,7 +167,7 @@ def decoded(
         try:
             yield from packet.decode()
         except av.FFmpegError:
-            if index.counted:
+            if index.clock == "none":
                 raise
 
 

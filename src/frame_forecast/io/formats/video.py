@@ -29,6 +29,7 @@ from frame_forecast.io.video import EBML_MAGIC, decoded, open_video, orientation
 from frame_forecast.scale import ValueScale
 
 if TYPE_CHECKING:
+    import av.video.codeccontext
     import av.video.frame
 
 _SUFFIXES = (".mp4", ".mkv", ".avi", ".mov", ".webm")
@@ -209,6 +210,7 @@ class VideoWriter(Writer):
             )
         context = self._stream.codec_context
         context.width, context.height, context.pix_fmt = W, H, self._pixels()
+        self._is_yuv = context.pix_fmt.startswith("yuv")
         context.time_base = self._stream.time_base = self._time_base
         context.sample_aspect_ratio = header.meta.get("aspect", Fraction(1))
         context.flags |= av.codec.context.Flags.bitexact.value
@@ -260,7 +262,7 @@ class VideoWriter(Writer):
             usual = own
         return self._encoding.halved.get(usual, usual) if H % 2 or W % 2 else usual
 
-    def _tag(self, context) -> None:
+    def _tag(self, context: av.video.codeccontext.VideoCodecContext) -> None:
         """Says what the colours are."""
         matrix, full, primaries, curve = self.header.meta.get("colours", (2, 0, 2, 2))
         self._matrix = _MATRICES.get(matrix, 1)
@@ -269,7 +271,7 @@ class VideoWriter(Writer):
             context.color_primaries = primaries
         if curve not in _UNSAID:
             context.color_trc = curve
-        if context.pix_fmt.startswith("yuv"):
+        if self._is_yuv:
             context.colorspace = 6 if self._matrix == 5 else self._matrix
             context.color_range = self._range
 
@@ -299,15 +301,9 @@ class VideoWriter(Writer):
         reformatter = require("av.video.reformatter", "av")
         with self._encode():
             picture = av.VideoFrame.from_ndarray(array.astype(array.dtype.newbyteorder("="), copy=False), self._array)
-            context = self._stream.codec_context
-            colours = (
-                {"dst_colorspace": self._matrix, "dst_color_range": self._range}
-                if context.pix_fmt.startswith("yuv")
-                else {}
-            )
-            picture = picture.reformat(
-                format=context.pix_fmt, interpolation=reformatter.Interpolation.BICUBIC, **colours
-            )
+            colours = {"dst_colorspace": self._matrix, "dst_color_range": self._range} if self._is_yuv else {}
+            pixels = self._stream.codec_context.pix_fmt
+            picture = picture.reformat(format=pixels, interpolation=reformatter.Interpolation.BICUBIC, **colours)
             mark = self.written if self._marks is None else int(self._marks[self.written])
             picture.pts, picture.time_base = mark, self._time_base
             self._container.mux(self._stream.encode(picture))
@@ -339,11 +335,11 @@ class VideoWriter(Writer):
         av = require("av", "av")
         try:
             yield
-        except av.FFmpegError as error:
+        except (av.FFmpegError, av.codec.codec.UnknownCodecError) as error:
             if isinstance(error, OSError):
                 raise
             raise OutputError(
-                f"{self.target}: {error.strerror} ({self._encoding.codec})",
+                f"{self.target}: {getattr(error, 'strerror', 'no such codec here')} ({self._encoding.codec})",
                 "frames that the codec takes",
                 "choose another suffix, such as .mkv",
             ) from error
