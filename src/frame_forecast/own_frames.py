@@ -19,12 +19,13 @@ from frame_forecast.files import replacing
 from frame_forecast.findings import examine
 from frame_forecast.header import Header
 from frame_forecast.io.base import Frame
+from frame_forecast.io.masks import Mask
 from frame_forecast.io.series import find_files, open_file, renumbered
+from frame_forecast.io.sidecar import SidecarWriter, sidecar_of
 from frame_forecast.io.streams import Stream, check_target, open_reader, open_writer
 from frame_forecast.predict import Forecaster
 from frame_forecast.progress import bar
 from frame_forecast.ranges import format_ranges, frame_ranges
-from frame_forecast.sidecar import SUFFIX, SidecarWriter, made_masks, read_sidecar, sidecar_of
 
 Task = Literal["forecast", "recreate", "reconstruct"]
 
@@ -239,12 +240,10 @@ def _hidden(
         if frames is None:
             frames = sum(1 for _ in stream)
         numbers |= set(frame_ranges(request.missing, frames))
-    mask = request.mask
-    if mask is not None:
-        _check_mask(mask, stream)
+    mask = None if request.mask is None else Mask(request.mask, stream.header.height, stream.header.width)
 
     def pairs() -> Iterator[tuple[Frame, Frame]]:
-        masks = None if mask is None else _masks(mask, stream)
+        masks = None if mask is None else iter(mask)
         for number, frame in enumerate(stream):
             observed = frame.observed
             if number in numbers:
@@ -252,46 +251,13 @@ def _hidden(
             if masks is not None:
                 seen = next(masks, None)
                 if seen is None:
-                    raise DataError(f"{mask} with {number} frames", f"as many as {stream.name}", "give one for each")
+                    raise DataError(f"{request.mask} of {number} frames", f"one for each of {stream.name}", "add them")
                 observed = observed & seen
             yield frame, replace(frame, observed=observed)
-        if masks is not None and mask is not None and next(masks, None) is not None and not _is_one(mask):
-            raise DataError(f"{mask} with more frames", f"as many as {stream.name}", "give one for each")
+        if masks is not None and mask is not None and not mask.repeats and next(masks, None) is not None:
+            raise DataError(f"{request.mask} of more frames", f"one for each of {stream.name}", "cut it")
 
     return pairs, notes
-
-
-def _is_one(mask: str) -> bool:
-    """Whether a mask is one frame, for all."""
-    files = [] if mask.endswith(SUFFIX) else find_files(mask)
-    if len(files) != 1:
-        return False
-    with open_file(files[0], None) as reader:
-        return reader.header.frames == 1
-
-
-def _check_mask(mask: str, stream: Stream) -> None:
-    H, W = stream.header.height, stream.header.width
-    first = next(_masks(mask, stream), None)
-    if first is None or first.shape != (1, H, W):
-        found = "no frames" if first is None else f"{first.shape[1]}x{first.shape[2]} pixels"
-        raise DataError(f"{mask} with {found}", f"{H}x{W} like {stream.name}", "give a mask of that size")
-
-
-def _masks(mask: str, stream: Stream) -> Iterator[np.ndarray]:
-    """Observed masks, bool ``(1, H, W)``, one for each frame; a single one again and again."""
-    if mask.endswith(SUFFIX):
-        for made in made_masks(read_sidecar(Path(mask))):
-            yield ~made
-        return
-    if _is_one(mask):
-        with open_file(find_files(mask)[0], None) as reader:
-            (frame,) = list(reader)
-        while True:
-            yield (frame.values != 0).any(axis=0, keepdims=True)
-    with open_reader(mask) as frames:
-        for frame in frames:
-            yield (frame.values != 0).any(axis=0, keepdims=True)
 
 
 def _continued(header: Header, horizon: int) -> Header:
