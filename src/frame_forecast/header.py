@@ -28,6 +28,7 @@ class Header:
         times: ``(frames,)``, seconds or datetime64, increasing; None where they are unknown.
         meta: what a writer of the same kind needs beside this (palette, layout, codec); read-only,
             and nothing to anyone else.
+        units: of the values, such as ``mm``; empty where the file does not say.
 
     Raises:
         ShapeError: no frames or empty ones.
@@ -43,6 +44,7 @@ class Header:
     rate: Fraction | None = None
     times: np.ndarray | None = field(default=None, compare=False)
     meta: Mapping[str, Any] = field(default_factory=dict)
+    units: str = ""
 
     def __post_init__(self) -> None:
         if 0 in (self.frames, *self.shape):

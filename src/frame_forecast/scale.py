@@ -10,7 +10,7 @@ import numpy as np
 
 from frame_forecast.errors import DataError
 
-ScaleKind = Literal["linear", "logarithmic"]
+ScaleKind = Literal["linear", "logarithmic", "log1p"]
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,12 @@ class ValueScale:
     Args:
         low: the value that becomes 0, in the source's units.
         high: the value that becomes 1.
-        kind: ``linear``, or ``logarithmic`` for positive values of many magnitudes (rain).
+        kind: ``linear``; ``logarithmic`` for positive values of many magnitudes; ``log1p`` for such values
+            that are mostly 0 (rain): 0 becomes 0 and comes back as 0, and ``low`` is the amount from which on
+            they are more logarithmic than linear.
 
     Raises:
-        DataError: limits that are no finite numbers, in the wrong order or, if logarithmic, not
+        DataError: limits that are no finite numbers, in the wrong order or, unless linear, not
             positive; or another kind.
     """
 
@@ -39,10 +41,10 @@ class ValueScale:
             usable = self.low < self.high and math.isfinite(self.high - self.low)
         except TypeError:
             usable = False
-        if not usable or (self.kind == "logarithmic" and self.low <= 0):
+        if not usable or (self.kind != "linear" and self.low <= 0):
             raise DataError(
                 f"a {self.kind} scale from {self.low!r} to {self.high!r}",
-                "finite numbers, low below high, and both positive if logarithmic",
+                "finite numbers, low below high, and both positive unless linear",
                 "give other limits",
             )
 
@@ -56,10 +58,10 @@ class ValueScale:
             kind: as for the class.
 
         Raises:
-            DataError: nothing is observed, or no observed value is positive for ``logarithmic``.
+            DataError: nothing is observed, or no observed value is positive and the kind not ``linear``.
         """
         known = values[np.broadcast_to(observed, values.shape)].astype(np.float64)
-        if kind == "logarithmic":
+        if kind != "linear":
             known = known[known > 0]
         if known.size == 0:
             raise DataError("no observed value to fit a scale to", "one at least", "check the mask")
@@ -78,6 +80,8 @@ class ValueScale:
         values = values.astype(np.float64)
         if self.kind == "logarithmic":
             unit = np.log(np.maximum(values, self.low) / self.low) / np.log(self.high / self.low)
+        elif self.kind == "log1p":
+            unit = np.log1p(np.maximum(values, 0.0) / self.low) / np.log1p(self.high / self.low)
         else:
             unit = (values - self.low) / (self.high - self.low)
         return np.clip(unit, 0.0, 1.0).astype(np.float32)
@@ -88,6 +92,8 @@ class ValueScale:
         unit = np.clip(unit.astype(np.float64), 0.0, 1.0)
         if self.kind == "logarithmic":
             values = self.low * np.exp(unit * np.log(self.high / self.low))
+        elif self.kind == "log1p":
+            values = self.low * np.expm1(unit * np.log1p(self.high / self.low))
         else:
             values = self.low + unit * (self.high - self.low)
         if not np.issubdtype(dtype, np.integer):

@@ -30,7 +30,9 @@ def files_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*"))
 
 
-@pytest.mark.parametrize("name", ["out.npy", "out.npz", "out.tif", "out.gif", "out.gif.gz", "out"])
+@pytest.mark.parametrize(
+    "name", ["out.npy", "out.npz", "out.tif", "out.gif", "out.gif.gz", "out.webp", "out.mkv", "out.mp4", "out"]
+)
 def test_a_file_appears_whole_or_not_at_all(name: str, tmp_path: Path) -> None:
     def fail(count: int, error: BaseException | None = None) -> None:
         with open_writer(tmp_path / name, HEADER) as writer:
@@ -52,7 +54,7 @@ def test_a_file_appears_whole_or_not_at_all(name: str, tmp_path: Path) -> None:
     assert len(read(tmp_path / name).values) == 3
 
 
-@pytest.mark.parametrize("name", ["out.npy", "out.npz", "out.tif", "out.gif", "out"])
+@pytest.mark.parametrize("name", ["out.npy", "out.npz", "out.tif", "out.gif", "out.webp", "out.mkv", "out"])
 def test_the_number_of_frames_need_not_be_known(name: str, tmp_path: Path) -> None:
     with open_writer(tmp_path / name, replace(HEADER, frames=None)) as writer:
         for _ in range(5):

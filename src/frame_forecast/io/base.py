@@ -38,21 +38,20 @@ from __future__ import annotations
 
 import abc
 import gzip
-import importlib
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any, BinaryIO, ClassVar, Self, cast, final
 
 import numpy as np
 
-from frame_forecast.errors import ConfigError, DataError, FrameForecastError, OutputError
+from frame_forecast.errors import DataError, FrameForecastError, OutputError
 from frame_forecast.header import Header
 from frame_forecast.io.grid import Grid, find_grid
+from frame_forecast.packages import require as require  # a part of the contract: see above
 
 GZIP_MAGIC = b"\x1f\x8b"
 MOST_FRAME_BYTES = 2**30
@@ -121,18 +120,25 @@ class Reader(Source):
         path: the file; it is there and not empty.
         layout: the axes of an array, letters of ``TCHW`` in its order; None = as the file says. Given
             only to a reader that has ``takes_layout``.
+        variable: the name of the frames among several arrays; None = the only one. Given only to a reader
+            that has ``takes_variable``.
 
     Attributes:
+        folder: what is one file to the user is a folder on disk.
         gzipped: `open` is used, so that the file may be packed with gzip.
         takes_layout: files may hold arrays whose axes they do not name.
+        takes_variable: files may hold several arrays, each with a name.
     """
 
+    folder: ClassVar[bool] = False
     gzipped: ClassVar[bool] = False
     takes_layout: ClassVar[bool] = False
+    takes_variable: ClassVar[bool] = False
 
-    def __init__(self, path: Path, layout: str | None = None) -> None:
+    def __init__(self, path: Path, layout: str | None = None, variable: str | None = None) -> None:
         self.path = path
         self.layout = layout
+        self.variable = variable
 
     @classmethod
     @abc.abstractmethod
@@ -141,7 +147,7 @@ class Reader(Source):
 
         Args:
             path: for its name, or to look further.
-            head: the first bytes of the file, unpacked if it is packed with gzip.
+            head: the first bytes of the file, unpacked if it is packed with gzip; none of a ``folder``.
         """
 
     def open(self) -> BinaryIO:
@@ -159,10 +165,12 @@ class Writer(abc.ABC):
         target: where the file will be, for messages.
 
     Attributes:
+        folder: makes a folder at ``path``, which is one file to the user.
         most_frames: that one file can hold; None = any number.
         gzipped: files may be packed with gzip: a name that ends in ``.gz``.
     """
 
+    folder: ClassVar[bool] = False
     most_frames: ClassVar[int | None] = None
     gzipped: ClassVar[bool] = False
 
@@ -263,22 +271,6 @@ def check_frame_size(path: Path | str, channels: int, height: int, width: int, d
             f"{MOST_FRAME_BYTES // 2**20} MiB a frame at most",
             "check the file, or cut it into tiles",
         )
-
-
-def require(module: str, package: str) -> ModuleType:
-    """A module of a package that is not always installed.
-
-    Args:
-        module: to import.
-        package: what pip calls it, such as ``frame-forecast[science]``.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ConfigError(f"no package {module}", "it to be installed", f'run: pip install "{package}"') from error
 
 
 def first_bytes(path: Path, count: int = 4096) -> bytes:

@@ -13,7 +13,12 @@ from frame_forecast.io.streams import Location, open_reader, open_writer, scale_
 from frame_forecast.scale import ValueScale
 
 
-def read(source: Location | Sequence[Location], layout: str | None = None, scale: ValueScale | None = None) -> Clip:
+def read(
+    source: Location | Sequence[Location],
+    layout: str | None = None,
+    scale: ValueScale | None = None,
+    variable: str | None = None,
+) -> Clip:
     """The frames of a file, or of a folder, glob or list of files with a frame each, as one clip.
 
     What is missing (a scan that a regular series lacks, NaN, fill values) is unobserved. Bytes scale by 255
@@ -23,14 +28,15 @@ def read(source: Location | Sequence[Location], layout: str | None = None, scale
         source: what to read, as for `streams.open_reader`.
         layout: the axes of arrays, such as ``THWC``; None = guessed where need be, with a warning.
         scale: takes the values to [0, 1], if the usual one is not right.
+        variable: the name of the frames in files with several arrays (NetCDF, HDF5, Zarr); None = the only one.
 
     Raises:
         DataError: nothing there, no known format, a damaged file, a single frame, nothing observed, or files
             of several sizes or formats.
-        ConfigError: a layout that does not fit, a package that is not installed, or a clip that memory
-            cannot hold.
+        ConfigError: a layout or variable that does not fit, a package that is not installed, or a clip that
+            memory cannot hold.
     """
-    with open_reader(source, layout) as stream:
+    with open_reader(source, layout, variable) as stream:
         header = stream.header
         if header.frames is not None:
             check_memory(header.frames * header.frame_bytes, f"a clip of {source}", "read it frame by frame")

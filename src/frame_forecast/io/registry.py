@@ -89,6 +89,8 @@ def find_reader(path: Path) -> type[Reader]:
     Raises:
         DataError: the file is not there, is empty, or is of no known format.
     """
+    if path.is_dir() and (store := find_store(path)) is not None:
+        return store
     if not path.is_file():
         raise DataError(f"{path}, which is no file", "a file of frames", "check the path")
     head = first_bytes(path)
@@ -96,7 +98,8 @@ def find_reader(path: Path) -> type[Reader]:
         raise unreadable(path, "0 bytes")
     with path.open("rb") as file:
         gzipped = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-    entry = next((entry for entry in readers() if entry.format.sniff(path, head)), None)
+    files = (entry for entry in readers() if not entry.format.folder)
+    entry = next((entry for entry in files if entry.format.sniff(path, head)), None)
     if entry is None:
         meant = " or ".join(entry.kind for entry in readers() if suffix_of(path)[0] in entry.suffixes)
         known = ", ".join(sorted({entry.kind for entry in readers()}))
@@ -105,6 +108,17 @@ def find_reader(path: Path) -> type[Reader]:
     if gzipped and not entry.format.gzipped:
         raise DataError(f"{path}, {entry.kind} packed with gzip", "it unpacked", f"run: gunzip {path}")
     return entry.format
+
+
+def find_store(path: Path) -> type[Reader] | None:
+    """The reader for a folder that is one file of frames to the user; None if it is a folder of files."""
+    folders = (entry.format for entry in readers() if entry.format.folder)
+    return next((reader for reader in folders if reader.sniff(path, b"")), None)
+
+
+def makes_store(path: Path) -> bool:
+    """Whether a file of this name is a folder on disk."""
+    return any(entry.format.folder and suffix_of(path)[0] in entry.suffixes for entry in writers())
 
 
 def find_writer(path: Path, kind: str) -> Entry[type[Writer]]:

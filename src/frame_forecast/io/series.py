@@ -13,7 +13,7 @@ from frame_forecast.header import Header
 from frame_forecast.io.base import Frame, Reader, Source, Writer, reading, suffix_of, writing_file
 from frame_forecast.io.grid import Grid, find_grid
 from frame_forecast.io.names import Naming, natural_key, numbers_in, times_in
-from frame_forecast.io.registry import find_reader, find_writer, readers, writers
+from frame_forecast.io.registry import find_reader, find_store, find_writer, readers, writers
 
 _NAMING = "naming"
 """The key of `Header.meta` under which a series says how its files are named."""
@@ -32,34 +32,42 @@ def find_files(source: str | Path | Sequence[str | Path]) -> list[Path]:
             raise DataError("no files", "one at least", "check the list")
         return [Path(one) for one in source]
     path = Path(source)
-    if path.is_dir():
+    if path.is_dir() and find_store(path) is None:
         return _files_in(path)
     if path.exists() or not glob.has_magic(str(source)):
         return [path]
     # Path.glob takes no pattern that begins at the root.
-    files = [Path(name) for name in glob.glob(str(source), recursive=True) if Path(name).is_file()]  # noqa: PTH207
+    matches = map(Path, glob.glob(str(source), recursive=True))  # noqa: PTH207
+    files = [path for path in matches if path.is_file() or (path.is_dir() and find_store(path) is not None)]
     if not files:
         raise DataError(f"{source}, which no file matches", "files of frames", "check the pattern")
     return sorted(files, key=lambda file: natural_key(str(file)))
 
 
-def open_files(files: list[Path], layout: str | None) -> Source:
+def open_files(files: list[Path], layout: str | None, variable: str | None = None) -> Source:
     """A reader of the only file, or a series of several."""
-    return open_file(files[0], layout) if len(files) == 1 else Series(files, layout)
+    return open_file(files[0], layout, variable) if len(files) == 1 else Series(files, layout, variable)
 
 
-def open_file(path: Path, layout: str | None) -> Reader:
+def open_file(path: Path, layout: str | None, variable: str | None = None) -> Reader:
     """A reader for a file of whatever format.
 
     Raises:
         DataError: it is of none that is known, or damaged.
-        ConfigError: a layout that it has no use for, or that does not fit.
+        ConfigError: a layout or variable that it has no use for, or that does not fit.
     """
     with reading(path):
         reader = find_reader(path)
         if layout is not None and not reader.takes_layout:
             raise ConfigError(f"layout {layout!r} for {path}", "none: the file names its axes", "leave it out")
-        return reader(path, layout)
+        if variable is not None and not reader.takes_variable:
+            raise ConfigError(f"variable {variable!r} for {path}", "none: the file has no variables", "leave it out")
+        return _make(reader, path, layout, variable)
+
+
+def _make(reader: type[Reader], path: Path, layout: str | None, variable: str | None) -> Reader:
+    """A reader, which knows of variables only if its files have some."""
+    return reader(path, layout, variable) if reader.takes_variable else reader(path, layout)
 
 
 @final
@@ -72,6 +80,7 @@ class Series(Source):
     Args:
         files: two or more, in order.
         layout: of arrays.
+        variable: the name of the frames in each file.
 
     Raises:
         DataError: a file that is damaged or has several frames.
@@ -79,9 +88,10 @@ class Series(Source):
 
     gaps = True
 
-    def __init__(self, files: list[Path], layout: str | None) -> None:
-        first = open_file(files[0], layout)
+    def __init__(self, files: list[Path], layout: str | None, variable: str | None = None) -> None:
+        first = open_file(files[0], layout, variable)
         self._format = type(first)
+        self._variable = variable
         # One guess for all, so that there is one warning.
         self._layout: str | None = first.header.meta.get("layout") if first.takes_layout else None
         _require_single(first)
@@ -122,7 +132,7 @@ class Series(Source):
                     f"{self.header.kind} like the others",
                     "give files of one format, with a glob for example",
                 )
-            reader = self._format(file, self._layout)
+            reader = _make(self._format, file, self._layout, self._variable)
             _require_single(reader)
             for what in ("shape", "dtype"):
                 given, expected = getattr(reader.header, what), getattr(self.header, what)
@@ -135,7 +145,7 @@ class Series(Source):
     def _times_inside(self, files: list[Path]) -> np.ndarray:
         times = []
         for file in files:
-            with reading(file), self._format(file, self._layout) as reader:
+            with reading(file), _make(self._format, file, self._layout, self._variable) as reader:
                 if reader.header.times is None:
                     raise DataError(f"{file}, with no time", "one as in the other files", "leave it out")
                 times.append(reader.header.times[0])
@@ -185,6 +195,15 @@ class SeriesWriter(Writer):
     def finish(self) -> None:
         if not any(self.path.iterdir()):
             raise OutputError(f"{self.target}, all of whose frames are missing", "one that is not", "fill them first")
+
+
+def renumbered(header: Header, frames: int) -> Header:
+    """The header of frames that follow after so many others: files that are numbered go on from there."""
+    naming = header.meta.get(_NAMING)
+    if naming is None:
+        return header
+    later = replace(naming, first=naming.first + frames * naming.step)
+    return replace(header, meta={**header.meta, _NAMING: later})
 
 
 def _require_single(reader: Reader) -> None:

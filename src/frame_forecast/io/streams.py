@@ -14,7 +14,7 @@ from frame_forecast.errors import DataError, OutputError
 from frame_forecast.files import replacing
 from frame_forecast.header import Header
 from frame_forecast.io.base import Frame, Source, Time, Writer, reading, unreadable, writing_file
-from frame_forecast.io.registry import find_writer
+from frame_forecast.io.registry import find_store, find_writer, makes_store
 from frame_forecast.io.series import SeriesWriter, find_files, open_files
 from frame_forecast.scale import ValueScale
 
@@ -22,7 +22,9 @@ Location = str | Path
 """A file, a folder or a glob such as ``scans/*.png``."""
 
 
-def open_reader(source: Location | Sequence[Location], layout: str | None = None) -> Stream:
+def open_reader(
+    source: Location | Sequence[Location], layout: str | None = None, variable: str | None = None
+) -> Stream:
     """The frames of a file, or of a folder, glob or list of files with a frame each.
 
     A folder's or glob's files are taken in natural order (2 before 10). A frame that a regular series of times
@@ -32,19 +34,22 @@ def open_reader(source: Location | Sequence[Location], layout: str | None = None
         source: what to read; a glob may have ``**``.
         layout: the axes of arrays that do not name them, letters of ``TCHW`` such as ``THWC``; None = they
             are guessed where need be, with a FrameForecastWarning.
+        variable: the name of the frames in files with several arrays (NetCDF, HDF5, Zarr); None = the only
+            array of 3 axes or more, or where there is none, of 2.
 
     Returns:
         A source of frames; use it in a ``with`` block, and go through it as often as you like.
 
     Raises:
-        DataError: nothing there, no known format, a damaged file, a single frame, or files of several sizes
-            or formats; whatever shows first in the frames themselves is raised while they are read.
-        ConfigError: a layout that does not fit or that the format has no use for, or a package that is not
-            installed.
+        DataError: nothing there, no known format, a damaged file, a single frame, files of several sizes or
+            formats, or several arrays that could be the frames; whatever shows first in the frames themselves
+            is raised while they are read.
+        ConfigError: a layout or variable that does not fit or that the format has no use for, or a package that
+            is not installed.
     """
     name = str(source) if isinstance(source, Location) else f"{source[0]} and others" if source else "no files"
     with reading(name):
-        return Stream(open_files(find_files(source), layout), name)
+        return Stream(open_files(find_files(source), layout, variable), name)
 
 
 @contextmanager
@@ -69,15 +74,29 @@ def open_writer(path: Location, header: Header, force: bool = False) -> Iterator
             too few were written, or the disk is full or read-only.
     """
     target = Path(path)
-    if target.suffix and not target.is_dir():
+    make, own = check_target(target, header, force)
+    with replacing(target) as temporary, writing_file(make, temporary, own, target) as writer:
+        yield writer
+
+
+def check_target(target: Path, header: Header, force: bool) -> tuple[type[Writer], Header]:
+    """The writer for a file or folder, and the header it takes; for `open_writer`, or to know before long work.
+
+    Raises:
+        OutputError: something is there, or the suffix is unknown.
+    """
+    is_store = makes_store(target)
+    if target.suffix and (is_store or not target.is_dir()):
         entry = find_writer(target, header.kind)
         own = header if entry.kind == header.kind else replace(header, kind=entry.kind, meta={})
         make: type[Writer] = entry.format
     else:
         make, own = SeriesWriter, SeriesWriter.header_for(header)
-    _check_free(target, force, SeriesWriter.suffix(own) if make is SeriesWriter else None)
-    with replacing(target) as temporary, writing_file(make, temporary, own, target) as writer:
-        yield writer
+    if is_store:
+        _check_free_for_store(target, force)
+    else:
+        _check_free(target, force, SeriesWriter.suffix(own) if make is SeriesWriter else None)
+    return make, own
 
 
 def fit_scale(stream: Source) -> ValueScale:
@@ -113,11 +132,14 @@ class Stream(Source):
     Args:
         source: a reader or a series.
         name: for messages.
+
+    Attributes:
+        name: of what was opened.
     """
 
     def __init__(self, source: Source, name: str) -> None:
         self._source = source
-        self._name = name
+        self.name = name
         self._grid = source.grid()
         header = source.header
         if self._grid is not None:
@@ -131,10 +153,10 @@ class Stream(Source):
     def __iter__(self) -> Iterator[Frame]:
         given = made = 0
         seen = False
-        with reading(self._name):
+        with reading(self.name):
             for frame in self._source:
                 if given == self._source.header.frames:
-                    raise unreadable(self._name, f"more than the {given} frames that are declared")
+                    raise unreadable(self.name, f"more than the {given} frames that are declared")
                 position = given if self._grid is None else int(self._grid.positions[given])
                 while made < position:
                     yield self._missing(made)
@@ -144,12 +166,12 @@ class Stream(Source):
                 given, made = given + 1, made + 1
                 yield checked
         if made != (self.header.frames or made):
-            raise unreadable(self._name, f"{given} frames where {self._source.header.frames} are declared")
+            raise unreadable(self.name, f"{given} frames where {self._source.header.frames} are declared")
         if made < 2:
-            raise _single(self._name)
+            raise _single(self.name)
         if not seen:
             raise DataError(
-                f"{self._name}, in which no pixel has a value", "observed pixels", "check the file and its fill value"
+                f"{self.name}, in which no pixel has a value", "observed pixels", "check the file and its fill value"
             )
 
     def close(self) -> None:
@@ -163,7 +185,7 @@ class Stream(Source):
         """The frame with what is no number unobserved, and its time if the header has it."""
         given, expected = (frame.values.dtype, *frame.values.shape), (self.header.dtype, *self.header.shape)
         if given != expected:
-            raise unreadable(self._name, f"frame {number} of {given} where the first has {expected}, (dtype, C, H, W)")
+            raise unreadable(self.name, f"frame {number} of {given} where the first has {expected}, (dtype, C, H, W)")
         observed = frame.observed
         if frame.values.dtype.kind == "f":
             observed = observed & np.isfinite(frame.values).all(axis=0)
@@ -176,6 +198,14 @@ class Stream(Source):
 
 def _single(name: str) -> DataError:
     return DataError(f"{name}, a single frame", "two frames or more", "give a folder, a glob or a longer file")
+
+
+def _check_free_for_store(target: Path, force: bool) -> None:
+    """Raises OutputError where something is in the way of a folder that is one file of frames to the user."""
+    if target.exists() and not force:
+        raise OutputError(f"{target}, which is there already", "a new name", "choose another, or use force")
+    if target.exists() and (target.is_file() or find_store(target) is None):
+        raise OutputError(f"{target}, which is no file of frames", "nothing of that name", "choose another")
 
 
 def _check_free(target: Path, force: bool, suffix: str | None) -> None:

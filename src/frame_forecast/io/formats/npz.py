@@ -1,8 +1,8 @@
 """Archives of NumPy arrays: the format here that keeps everything a clip has, its mask included.
 
 What is written holds ``frames`` and their ``layout``, and where there are any ``observed``, bool
-``(T, 1, H, W)``, ``times`` ``(T,)``, ``scale`` (low, high), ``scale_is_logarithmic`` if it is, and ``rate``
-(frames, seconds).
+``(T, 1, H, W)``, ``times`` ``(T,)``, ``scale`` (low, high) and ``scale_kind`` unless it is linear, ``units``, and
+``rate`` (frames, seconds).
 """
 
 import shutil
@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.lib import format as npy
@@ -22,7 +23,7 @@ from frame_forecast.io.formats.npy import NpyWriter, read_header
 from frame_forecast.io.grid import Grid, find_grid
 from frame_forecast.io.layout import array_bytes, default_scale, frames_of, resolve_layout, split_shape
 from frame_forecast.io.registry import register_reader, register_writer
-from frame_forecast.scale import ValueScale
+from frame_forecast.scale import ScaleKind, ValueScale
 
 _FRAMES = "frames"
 _ZIP_MAGIC = b"PK\x03\x04"
@@ -52,9 +53,13 @@ class NpzReader(Reader):
             self._member = arrays[key]
             shape, fortran, dtype = headers[key]
             own = key == _FRAMES  # arrays of certain names mean something beside one called so
-            if own and layout is None and "layout" in arrays and headers["layout"][0] == ():
-                with archive.open(arrays["layout"]) as file:
-                    layout = str(npy.read_array(file, allow_pickle=False))
+            texts = {}
+            for name in ("layout", "scale_kind", "units"):
+                if own and name in arrays and headers[name][0] == ():
+                    with archive.open(arrays[name]) as file:
+                        texts[name] = str(npy.read_array(file, allow_pickle=False))
+            if layout is None:
+                layout = texts.get("layout")
             axes = resolve_layout(path, shape, layout)
             T, (C, H, W) = split_shape(path, shape, axes, dtype)
             masked = own and "observed" in arrays
@@ -70,9 +75,8 @@ class NpzReader(Reader):
                         small[name] = npy.read_array(file, allow_pickle=False)
             scale = default_scale(dtype)
             if "scale" in small:
-                logarithmic = "scale_is_logarithmic" in arrays
                 low, high = map(float, small["scale"])
-                scale = ValueScale(low, high, "logarithmic" if logarithmic else "linear")
+                scale = ValueScale(low, high, cast(ScaleKind, texts.get("scale_kind", "linear")))
         self._shape, self._axes = (shape[::-1], axes[::-1]) if fortran else (shape, axes)
         self.header = Header(
             "npz",
@@ -85,6 +89,7 @@ class NpzReader(Reader):
             Fraction(*map(int, small["rate"])) if "rate" in small else None,
             small.get("times"),
             {"layout": axes, "fortran": fortran},
+            texts.get("units", ""),
         )
 
     def grid(self) -> Grid | None:
@@ -159,8 +164,10 @@ class NpzWriter(Writer):
             small["times"] = np.array(self._times)
         if header.scale is not None:
             small["scale"] = np.array([header.scale.low, header.scale.high], np.float64)
-            if header.scale.kind == "logarithmic":
-                small["scale_is_logarithmic"] = np.array(True)
+            if header.scale.kind != "linear":
+                small["scale_kind"] = np.array(header.scale.kind)
+        if header.units:
+            small["units"] = np.array(header.units)
         if header.rate is not None:
             small["rate"] = np.array(header.rate.as_integer_ratio())
         for name, array in small.items():

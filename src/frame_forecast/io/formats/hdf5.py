@@ -1,0 +1,139 @@
+"""HDF5, through h5py: one array of numbers, wherever it lies in the file; the rest of the file is kept as it is."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from frame_forecast.io.base import require
+from frame_forecast.io.registry import register_reader, register_writer
+from frame_forecast.io.science import EXTRA, ScienceReader, ScienceWriter
+from frame_forecast.io.variables import Dataset, Kept, Variable
+
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+STORAGE = ("compression", "compression_opts", "shuffle", "fletcher32")
+"""How an array is stored beside its chunks, as h5py names it."""
+
+SKELETON = "skeleton"
+"""The key of `Header.meta` for a file's bytes without its frames."""
+
+_MOST_KEPT_BYTES = 2**26
+_SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5")
+
+
+def look_inside(path: Path, head: bytes, question: Callable[[Any], bool]) -> bool:
+    """The answer to a question about an open HDF5 file; False for one that is none, is damaged, or cannot be read
+    because h5py is not installed: the general reader then says so."""
+    if not head.startswith(HDF5_MAGIC):
+        return False
+    try:
+        import h5py
+
+        with h5py.File(path) as file:
+            return question(file)
+    except (ImportError, OSError, KeyError, RuntimeError):
+        return False
+
+
+def skeleton(file: Any, left_out: str) -> bytes:
+    """An open HDF5 file's bytes without one array, and without others that are too large to keep."""
+    h5py = require("h5py", EXTRA)
+    copy = BytesIO()
+    with h5py.File(copy, "w") as target:
+
+        def take(group: Any, into: Any) -> None:
+            into.attrs.update(group.attrs)
+            for name in group:
+                link = group.get(name, getlink=True)
+                if not isinstance(link, h5py.HardLink):
+                    into[name] = link  # where it leads may not be there, or be this group
+                elif isinstance(group[name], h5py.Group):
+                    take(group[name], into.create_group(name))
+                elif group[name].name != f"/{left_out}" and getattr(group[name], "nbytes", 0) <= _MOST_KEPT_BYTES:
+                    group.copy(name, into, name)
+
+        take(file, target)
+    return copy.getvalue()
+
+
+@register_reader("hdf5", _SUFFIXES)
+class Hdf5Reader(ScienceReader):
+    """One array, of whatever group: ``group/name``."""
+
+    kind = "hdf5"
+
+    @classmethod
+    def sniff(cls, path: Path, head: bytes) -> bool:
+        return head.startswith(HDF5_MAGIC)
+
+    @contextmanager
+    def dataset(self) -> Iterator[Dataset]:
+        with require("h5py", EXTRA).File(self.path) as file:
+            self._open = file
+            variables: dict[str, Variable] = {}
+
+            def visit(name: str, one: Any) -> None:
+                if hasattr(one, "shape") and one.shape is not None:
+                    storage = {key: getattr(one, key) for key in STORAGE}
+                    attributes = {key: _plain(value) for key, value in one.attrs.items()}
+                    variables[name] = Variable(
+                        one.shape, one.dtype, attributes, one.__getitem__, None, one.chunks, storage
+                    )
+
+            file.visititems(visit)
+            yield Dataset(variables, {})
+
+    def own_meta(self, dataset: Dataset) -> dict[str, Any]:
+        return {SKELETON: skeleton(self._open, self.template.name)}
+
+
+def _plain(value: Any) -> Any:
+    """An attribute with text as str."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value
+
+
+@register_writer("hdf5", _SUFFIXES)
+class Hdf5Writer(ScienceWriter):
+    """The file that was read with other frames in it; its arrays of more than 64 MiB are left out."""
+
+    _file: Any = None
+
+    def start(self, shape: tuple[int, ...]) -> Any:
+        template = self.template
+        if SKELETON in self.header.meta:
+            self.path.write_bytes(self.header.meta[SKELETON])
+        self._file = require("h5py", EXTRA).File(self.path, "a")
+        chunks = template.chunks
+        storage = {key: template.storage[key] for key in STORAGE if template.storage.get(key)}
+        growing = tuple(None if size == 0 else size for size in shape)
+        array = self._file.create_dataset(
+            template.name,
+            shape,
+            template.packing.stored_dtype,
+            chunks=chunks or (True if 0 in shape else None),
+            maxshape=growing if 0 in shape else None,
+            **storage,
+        )
+        array.attrs.update(template.attributes)
+        self._frames = array
+        return array
+
+    def extend(self, shape: tuple[int, ...]) -> None:
+        self._frames.resize(shape)
+
+    def add(self, name: str, one: Kept) -> None:
+        if name in self._file:
+            if name != self.template.time:
+                return
+            del self._file[name]
+        own = self._file.create_dataset(name, data=np.asarray(one.values))
+        own.attrs.update(one.attributes)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
