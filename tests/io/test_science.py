@@ -409,7 +409,7 @@ def test_unsigned_codes_of_old_and_limits(tmp_path: Path) -> None:
 @settings(deadline=None, max_examples=12)
 @given(data=st.data())
 def test_clips_of_other_formats(suffix: str, dated: bool, data: st.DataObject, tmp_path_factory: Any) -> None:
-    dtype = np.dtype(data.draw(st.sampled_from("u1 u2 >i2 i4 >f4 f8".split())))
+    dtype = np.dtype(data.draw(st.sampled_from(["u1", "u2", ">i2", "i4", ">f4", "f8"])))
     C = data.draw(st.sampled_from([1, 2, 3]))
     T, H, W = data.draw(st.tuples(st.integers(2, 4), st.integers(5, 8), st.integers(5, 8)))
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))
@@ -456,6 +456,6 @@ def test_stores_are_replaced_by_force_alone(tmp_path: Path) -> None:
 def test_headers_can_be_compared_and_pickled(name: str, tmp_path: Path) -> None:
     header = read(save(dataset(), tmp_path / name)).header
     assert header is not None
-    assert header == header  # noqa: PLR0124
+    assert header == header
     again = pickle.loads(pickle.dumps(header))
     assert again.meta["template"].name == "t2m"

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from frame_forecast.errors import ConfigError
 from frame_forecast.models import create
@@ -11,6 +12,7 @@ from frame_forecast.models.masked_lstm import (
     MaskedLstm,
     MaskedLstmConfig,
     _copies,
+    _Motion,
     _reversal,
     _reverse,
     _share_forwards,
@@ -67,7 +69,20 @@ def test_a_forecast_takes_one_run() -> None:
     clip = torch.rand((1, 7, 1, 8, 8), generator=torch.Generator().manual_seed(1))
     observed = (torch.arange(7) < 4).view(1, 7, 1, 1, 1)
     model = build()
-    assert torch.equal(model(clip, observed), model.train()(clip, observed))
+    given, valid = model(clip, observed), torch.ones((1, 7), dtype=torch.bool)
+    assert torch.equal(given, model._run(clip * observed, observed.expand(1, 7, 1, 8, 8), valid))
+
+
+def test_what_is_wholly_observed_is_not_drawn_but_in_training() -> None:
+    clip = torch.rand((2, 7, 2, 8, 8), generator=torch.Generator().manual_seed(1))
+    observed = torch.ones((2, 7, 1, 8, 8), dtype=torch.bool)
+    observed[0, 3], observed[1, 5, :, 2:4, 2:4] = False, False
+    model = build()
+    given, drawn = model(clip, observed), model.train()(clip, observed)
+    whole = observed.flatten(2).all(dim=2)
+    assert torch.equal(given[whole], clip[whole])
+    assert (given[~whole] != clip[~whole]).any()
+    assert (drawn[whole] != clip[whole]).any()
 
 
 def test_frames_after_the_last_observed_trust_the_run_forwards() -> None:
@@ -93,15 +108,49 @@ def test_a_copy_is_never_of_the_frame_itself_nor_of_a_missing_pixel() -> None:
     observed = torch.rand((B, T, 1, H, W), generator=torch.Generator().manual_seed(2)) < 0.6
     observed[1, 4:] = False  # as in a padded clip
     number = torch.arange(1.0, T + 1).view(1, T, 1, 1, 1).expand(B, T, C, H, W)
-    copies, there = (x.view(T, B, C, 2, H, W).transpose(0, 1) for x in _copies(number * observed, observed))
+    copies, away = (x.view(T, B, C, 2, H, W).transpose(0, 1) for x in _copies(number * observed, observed))
     before, after = copies.unbind(dim=3)
-    is_before, is_after = there.unbind(dim=3)
+    is_before, is_after = torch.isfinite(away).unbind(dim=3)
+    assert torch.equal(away[:, :, :, 0][is_before], (number - before)[is_before])
+    assert torch.equal(away[:, :, :, 1][is_after], (after - number)[is_after])
     assert ((before > 0) & (before < number))[is_before].all()
     assert (after > number)[is_after].all()
     past = observed.cumsum(dim=1) - observed.long()
     coming = observed.sum(dim=1, keepdim=True) - observed.cumsum(dim=1)
     assert torch.equal(is_before, (past > 0).expand_as(is_before))
     assert torch.equal(is_after, (coming > 0).expand_as(is_after))
+
+
+def test_kernels_slide_over_the_frame_beside() -> None:
+    """Against a convolution for each patch: zero outside the frame, patch by patch its own kernel."""
+    torch.manual_seed(0)
+    motion = _Motion(width=5, patch=4)
+    N, h, w, R = 2, 3, 2, motion._REACH
+    H, W = 11, 8  # the lowest patches are cut
+    tokens, copies = torch.randn(N, h, w, 5), torch.rand(N, 2, H, W)
+    moved = motion._moved(tokens, copies)
+    kernels = motion.kernels(tokens).view(N, h, w, 2, 2, 2, 2 * R + 1).softmax(dim=-1)
+    for n, i, j, side, k in torch.cartesian_prod(*map(torch.arange, (N, h, w, 2, 2))).tolist():
+        down, across = kernels[n, i, j, side, k]
+        whole = F.conv2d(copies[n, side][None, None], torch.outer(down, across)[None, None], padding=R)[0, 0]
+        place = slice(4 * i, 4 * i + 4), slice(4 * j, 4 * j + 4)
+        torch.testing.assert_close(moved[n, 2 * side + k][place], whole[place])
+
+
+def test_in_training_every_other_frame_is_made_of_copies_where_one_is_near() -> None:
+    motion = _Motion(width=5, patch=4)
+    tokens, copies = torch.randn(3, 5, 2, 2), torch.rand(3, 2, 8, 8)
+    away = torch.full((3, 2, 8, 8), float("inf"))
+    away[0, 0], away[1, 1] = 2, 3  # near, not near, and none at all
+    alone = torch.tensor([True, True, True])
+
+    def uses_drawn(alone: torch.Tensor) -> list[bool]:
+        one, other = (motion(tokens, torch.full((3, 1, 8, 8), v), copies, away, alone) for v in (0.2, 0.7))
+        return [not torch.equal(a, b) for a, b in zip(one, other, strict=True)]
+
+    with torch.no_grad():
+        assert uses_drawn(alone) == [False, True, True]
+        assert uses_drawn(~alone) == [True, True, True]
 
 
 def test_running_backwards_leaves_padding_at_the_end() -> None:

@@ -104,7 +104,7 @@ class MixedMasking:
         pattern: Pattern
         if task >= 1 - _INTERLEAVED:
             every = 2 + int(kind * (_WIDEST_INTERLEAVING - 1))
-            return (torch.arange(T) % every != int(amount * every)).view(T, 1, 1, 1)
+            return (torch.arange(T) % every != int(amount * min(every, T))).view(T, 1, 1, 1)
         if task < _FORECASTS + _RANDOM_FRAMES:
             pattern = RandomFrames(0.1 + 0.8 * amount)
         elif task < _FORECASTS + _RANDOM_FRAMES + _GAPS:

@@ -189,7 +189,9 @@ def _copies(frames: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
     before, after = other_neighbours(observed)
     values = torch.stack([values_at(before.clamp(min=0), frames), values_at(after.clamp(max=T - 1), frames)], dim=3)
     t = positions(observed)
-    away = torch.stack([torch.where(before >= 0, t - before, torch.inf), torch.where(after < T, after - t, torch.inf)], 3)
+    away = torch.stack(
+        [torch.where(before >= 0, t - before, torch.inf), torch.where(after < T, after - t, torch.inf)], 3
+    )
     away = away.expand(B, T, C, 2, H, W)
     return tuple(x.transpose(0, 1).flatten(0, 2) for x in (values, away))  # pyright: ignore[reportReturnType]
 

@@ -43,8 +43,11 @@ def summarise(model: Model, context: int = 10, horizon: int = 10, size: int = 64
     ]
     frame = (model.channels or 1, *(model.frame_size or (size, size)))
     frames = torch.zeros((1, context + horizon, *frame))
+    training = model.training
+    model.eval()  # in training a model may do more
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         model(frames, future(context, horizon)[None])
+    model.train(training)
     return Summary(
         layers=[layer for layer in layers if layer[2]],
         parameters=sum(p.numel() for p in model.parameters()),
