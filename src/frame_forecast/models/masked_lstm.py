@@ -189,10 +189,8 @@ def _copies(frames: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
     before, after = other_neighbours(observed)
     values = torch.stack([values_at(before.clamp(min=0), frames), values_at(after.clamp(max=T - 1), frames)], dim=3)
     t = positions(observed)
-    away = torch.stack(
-        [torch.where(before >= 0, t - before, torch.inf), torch.where(after < T, after - t, torch.inf)], 3
-    )
-    away = away.expand(B, T, C, 2, H, W)
+    since, until = torch.where(before >= 0, t - before, torch.inf), torch.where(after < T, after - t, torch.inf)
+    away = torch.stack([since, until], dim=3).expand(B, T, C, 2, H, W)
     return tuple(x.transpose(0, 1).flatten(0, 2) for x in (values, away))  # pyright: ignore[reportReturnType]
 
 
@@ -246,8 +244,8 @@ class _Motion(nn.Module):
     of the pixels next to where it points. Gates for every 2x2 pixels, corrected by two convolutions that see
     what there is to choose from, weigh the copies and the drawn frame.
 
-    In training, every other clip must do without its drawn frame wherever it has an observed frame near: left to
-    themselves the gates trust what is drawn, and the kernels never learn.
+    In training, every other frame must do without what was drawn if an observed one is near: left to themselves
+    the gates trust what is drawn, and the kernels never learn.
     """
 
     _KERNELS = 2  # of each side: two things may cross in a patch
@@ -266,9 +264,8 @@ class _Motion(nn.Module):
         self.gates = nn.Linear(width, (patch // 2) ** 2 * self.choices)
         self.look = nn.Conv2d(self.choices, self._HIDDEN, 3, padding=1)
         self.correct = nn.Conv2d(self._HIDDEN, self.choices + 1, 3, padding=1)
-        for layer in (self.gates, self.correct):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        for parameter in (*self.gates.parameters(), *self.correct.parameters()):
+            nn.init.zeros_(parameter)
         with torch.no_grad():
             self.gates.bias[-((patch // 2) ** 2) :] = self._TRUST
 
