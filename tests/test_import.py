@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "numpy", "lightning", "matplotlib", "PIL")
+HEAVY = ("torch", "numpy", "lightning", "matplotlib", "PIL", "cv2")
 IMPORT = "import frame_forecast, sys"
 HELP = """
 import sys

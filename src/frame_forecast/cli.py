@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from frame_forecast import cli_frames
 from frame_forecast.errors import ConfigError
 
 app = typer.Typer(
@@ -17,6 +18,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Data sets: what is here, and getting the rest.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+cli_frames.add_to(app)
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Seed = Annotated[int, typer.Option(help="Of initial weights and generated clips.")]
@@ -273,6 +275,61 @@ def data_fetch(
 
     for path in workflows.fetch_data(what, folder, console=Console()):
         typer.echo(path)
+
+
+@data_app.command("check")
+def data_check(
+    path: Annotated[str, typer.Argument(help="A file, a folder or a glob in quotes, such as 'scans/*.png'.")],
+    layout: Annotated[
+        str | None, typer.Option(help="Axes of an array that does not name them, letters of TCHW such as THWC.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the findings there, too.")] = None,
+) -> None:
+    """What frames of your own hold: layout, range, rate, and which are missing or look broken."""
+    import json
+    import sys
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from frame_forecast.files import check_writable, replacing
+    from frame_forecast.findings import examine
+    from frame_forecast.io.streams import open_reader
+    from frame_forecast.progress import bar
+    from frame_forecast.ranges import format_ranges
+
+    if json_file is not None:
+        check_writable(json_file)
+    with (
+        open_reader(path, layout) as stream,
+        # On the side and to people alone: an error is then one line, and what is printed can be kept.
+        bar(Console(stderr=True, quiet=not sys.stderr.isatty()), "reading") as progress,
+    ):
+        found = examine(stream, progress)
+    console = Console()
+    table = Table(show_header=False, title=path, title_justify="left")
+    for name, text in found.facts():
+        table.add_row(name, text)
+    console.print(table, markup=False)
+    if found.findings:
+        table = Table("found", "frames", "what", "option", caption="frames are numbered from 0")
+        for finding in found.findings:
+            table.add_row(finding.kind, _shortened(format_ranges(finding.frames)), finding.meaning, finding.option)
+        console.print(table)
+    else:
+        console.print("No frame is missing or looks broken.")
+    if json_file is not None:
+        with replacing(json_file) as temporary:
+            temporary.write_text(json.dumps(found.to_json_dict(), indent=2) + "\n", encoding="utf-8")
+        console.print(f"written to {json_file}", markup=False)
+    typer.echo(f"next: {found.next_command(path, layout)}")
+
+
+def _shortened(ranges: str, most: int = 20) -> str:
+    parts = ranges.split(",")
+    return (
+        ranges if len(parts) <= most else f"{','.join(parts[:most])} and {len(parts) - most} more ranges (see --json)"
+    )
 
 
 def _serve(page: Path, port: int) -> None:

@@ -2,7 +2,8 @@
 
 import operator
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -11,39 +12,36 @@ from torch import Tensor
 
 from frame_forecast import weights
 from frame_forecast.arrays import Frames, like, to_clips
+from frame_forecast.call import Call, Cancel, Progress
 from frame_forecast.clip import Clip
 from frame_forecast.devices import choose_device, choose_precision
-from frame_forecast.errors import FrameForecastWarning, ShapeError, TaskError
-from frame_forecast.models import Model
+from frame_forecast.errors import FrameForecastWarning, ShapeError, TaskError, WeightsError
+from frame_forecast.models import UNTRAINED, Model, create
 from frame_forecast.scale import ValueScale
-from frame_forecast.windows import Window, cut, frames_seen, interleave, one_value
+from frame_forecast.tiles import run_in_tiles
+from frame_forecast.windows import Missing, Window, around, cut, interleave
 
-Progress = Callable[[int, int], None]
-"""Called with canvases done and canvases in all; a clip of no more than the trained length is one."""
-Cancel = Callable[[], bool]
-
+_USUAL_FRAMES = 20  # of a canvas for a model that was trained on nothing
 _CLIPS_AT_ONCE = 16
 _PIXELS_AT_ONCE = _CLIPS_AT_ONCE * 20 * 64 * 64  # larger frames go through the model in smaller groups
 
 
-class Cancelled(Exception):
-    """The ``cancel`` hook said so."""
-
-
 def load(name_or_path: str | Path, device: str = "auto", precision: str = "auto") -> "Forecaster":
-    """A forecaster from a folder of weights.
+    """A forecaster from a folder of weights, or one of the baselines.
 
     Args:
         name_or_path: the folder, or the run folder that holds it as ``weights``; released weights
-            by their tag, or by a data set such as ``moving_mnist`` for the best of it, offline; or
-            ``hf://user/repo`` (see `find_folder`).
+            by their tag, or by a data set such as ``moving_mnist`` for the best of it, offline;
+            ``hf://user/repo`` (see `find_folder`); or a model without weights, such as ``linear``.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         precision: ``auto``, ``bf16`` or ``float32`` (see `Forecaster`).
 
     Raises:
         WeightsError: no weights there, or damaged ones.
-        ConfigError: no such device or precision.
+        ConfigError: no such device or precision, or a package that is not installed.
     """
+    if name_or_path in UNTRAINED:
+        return Forecaster(create(str(name_or_path)), str(name_or_path), None, device, precision)
     folder = weights.find_folder(name_or_path)
     model, name, contract = weights.load(folder)
     return Forecaster(model, name, contract, device, precision)
@@ -58,13 +56,14 @@ class Forecaster:
 
     Clips and horizons may be longer than those of the contract. A model that recreates works in
     windows of the trained length, a forecast rolls on from its own frames; other models take the
-    whole clip at once. Where the answer may suffer, for length or because too little is observed,
+    whole clip at once. Frames larger than `Model.tile` go through it in tiles that overlap; channels
+    one by one, if it takes one. Where the answer may suffer, for length or because too little is observed,
     there is a `FrameForecastWarning`.
 
     Args:
         model: the network.
         name: under which it is registered.
-        contract: what it was trained for.
+        contract: what it was trained for; None = nothing, as a baseline has it.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         precision: of matrix products and convolutions: ``float32``, ``bf16``, or ``auto`` for
             bfloat16 where the processor has it. That changes pixels by 0.0003 of 1 on average and
@@ -79,7 +78,7 @@ class Forecaster:
         self,
         model: Model,
         name: str,
-        contract: weights.Contract,
+        contract: weights.Contract | None,
         device: str = "auto",
         precision: str = "auto",
     ) -> None:
@@ -87,7 +86,7 @@ class Forecaster:
         self.precision = choose_precision(precision, self.device.type)
         self.model = model.eval().to(self.device)
         self.name = name
-        self.contract = contract
+        self._contract = contract
 
     def forecast(
         self,
@@ -127,9 +126,9 @@ class Forecaster:
                 f"{clips[0].source} of {given} frame", "at least 2 frames, to see motion", "give more frames"
             )
         rounds = self._rounds(horizon)
-        call = _Call(self.name, progress, cancel, total=len(clips) * len(rounds))
+        call = Call(self.name, progress, cancel, total=len(clips) * len(rounds))
         self._check_lengths(given, horizon)
-        at_once = _at_once(clips[0], self._context(given, rounds[0]) + rounds[0])
+        at_once = self._at_once(clips[0], min(given, self.context(rounds[0]) or given) + rounds[0])
         predicted: list[Clip] = []
         for start in range(0, len(clips), at_once):
             group = clips[start : start + at_once]
@@ -167,13 +166,10 @@ class Forecaster:
             Cancelled: ``cancel`` said so.
         """
         clips = self._clips("recreate", x, observed, scale)
-        # A window whose own frames are complete has nothing to give.
-        windows = [
-            [window for window in self._cut(clip) if not clip.observed[window.kept[0] : window.kept[-1] + 1].all()]
-            for clip in clips
-        ]
-        call = _Call(self.name, progress, cancel, total=sum(map(len, windows)))
-        recreated = [clip.filled(unit) for clip, unit in self._predict(clips, windows, call)]
+        windows = [self._around(clip) for clip in clips]
+        self._check_gaps(max((len(window.frames) for ours in windows for window in ours), default=0))
+        call = Call(self.name, progress, cancel, total=sum(map(len, windows)))
+        recreated = [clip.filled(unit) for clip, unit in self._predict(clips, windows, call, holes_only=True)]
         call.warn()
         return like(x, recreated)
 
@@ -198,24 +194,49 @@ class Forecaster:
         windows = [
             [one for window in self._cut(clip) for one in interleave(window, self.model.passes)] for clip in clips
         ]
-        call = _Call(self.name, progress, cancel, total=sum(map(len, windows)))
+        call = Call(self.name, progress, cancel, total=sum(map(len, windows)))
         self._check_lengths(len(clips[0].values), 0)
         reconstructed = [clip.with_frames(unit) for clip, unit in self._predict(clips, windows, call)]
         call.warn()
         return like(x, reconstructed)
 
     @property
+    def contract(self) -> weights.Contract:
+        """What the weights were trained for.
+
+        Raises:
+            WeightsError: there are no weights.
+        """
+        if self._contract is None:
+            raise WeightsError(f"{self.name}, which has no weights", "a trained model", "use it for its answers alone")
+        return self._contract
+
+    @property
+    def weights_sha256(self) -> str | None:
+        """Of the tensors' file; None without weights."""
+        return None if self._contract is None else self._contract.weights_sha256
+
+    @property
     def _recreates(self) -> bool:
         return "recreate" in self.model.tasks
 
     @property
-    def _longest(self) -> int:
-        """Frames of the canvas the model was trained on."""
-        return self.contract.context + self.contract.horizon
+    def longest(self) -> int:
+        """Frames of the canvas the model was trained on, or of a usual one."""
+        return _USUAL_FRAMES if self._contract is None else self.contract.context + self.contract.horizon
+
+    def context(self, horizon: int) -> int | None:
+        """How many of the last frames a forecast of ``horizon`` frames looks at; None = all that are given."""
+        if not self._recreates:
+            return None
+        step = self._rounds(horizon)[0]
+        return max(self.longest - step, _USUAL_FRAMES // 2 if self._contract is None else self.contract.context)
 
     def _check_lengths(self, given: int, horizon: int) -> None:
         """Warns, at the line that called, of lengths that cost accuracy."""
-        trained = self.contract
+        trained = self._contract
+        if trained is None:
+            return
         if self._recreates and horizon > trained.horizon:
             found = f"a horizon of {horizon} frames for {self.name}, trained on {trained.horizon}"
             meaning = "the frames beyond are forecast from forecast frames, so that errors add up"
@@ -226,6 +247,13 @@ class Forecaster:
         else:
             return
         warnings.warn(FrameForecastWarning(found, meaning, "trust it less, or train at these lengths"), stacklevel=3)
+
+    def _check_gaps(self, frames: int) -> None:
+        """Warns, at the line that called, of gaps that make canvases of more frames than the model was trained on."""
+        if self._contract is not None and self._recreates and frames > self.longest:
+            found = f"a gap that takes a canvas of {frames} frames for {self.name}, trained on {self.longest}"
+            meaning = "how good its answer is at other lengths was never measured"
+            warnings.warn(FrameForecastWarning(found, meaning, "trust it less, or train at this length"), stacklevel=3)
 
     def _clips(
         self, task: str, x: Frames, observed: np.ndarray | Tensor | None, scale: ValueScale | None
@@ -245,125 +273,115 @@ class Forecaster:
                     "complete frames: this model cannot fill holes",
                     "fill them first, or use a model that recreates",
                 )
-            self.model.check_frames(*clip.values.shape[1:])
+            _, C, H, W = clip.values.shape
+            tile = self._tile(H, W) or (H, W)
+            self.model.check_frames(self.model.channels or C, min(H, tile[0]), min(W, tile[1]))
         return clips
 
+    def _tile(self, height: int, width: int) -> tuple[int, int] | None:
+        """Height and width of the tiles that such frames go through the model in; None = as they are."""
+        model = self.model
+        tile = model.frame_size or (None if model.tile is None else (model.tile, model.tile))
+        return None if tile is None or (height <= tile[0] and width <= tile[1]) else tile
+
     def _cut(self, clip: Clip) -> list[Window]:
-        return cut(len(clip.values), self._longest if self._recreates else len(clip.values))
+        return cut(len(clip.values), self.longest if self._recreates else len(clip.values))
+
+    def _around(self, clip: Clip) -> list[Window]:
+        """Windows around what a clip lacks."""
+        if not self._recreates:
+            return self._cut(clip)
+        missing = Missing(self.longest)
+        for observed in clip.observed:
+            missing.add(observed)
+        return around(*missing.spans(), self.longest)
 
     def _rounds(self, horizon: int) -> list[int]:
         """Frames to forecast one after the other, each time from what is there by then."""
-        step = max(1, self.contract.horizon) if self._recreates else horizon
+        step = max(1, self.contract.horizon) if self._recreates and self._contract is not None else horizon
         whole, rest = divmod(horizon, step)
         return [step] * whole + [rest] * (rest > 0)
 
-    def _context(self, given: int, step: int) -> int:
-        """How many of the given frames the model sees when it forecasts ``step`` more."""
-        return min(given, max(self._longest - step, self.contract.context)) if self._recreates else given
-
-    def _roll(self, clips: list[Clip], rounds: list[int], call: "_Call") -> np.ndarray:
+    def _roll(self, clips: list[Clip], rounds: list[int], call: "Call") -> np.ndarray:
         """The frames after the clips, ``(B, horizon, C, H, W)`` in [0, 1]."""
         given = len(clips[0].values)
-        kept = self._context(given, rounds[0])
+        kept = min(given, self.context(rounds[0]) or given)
         frames, observed = _stack([clip.part(given - kept, given) for clip in clips])
         call.look_at(frames, observed, [clip.source for clip in clips])
         for step in rounds:
-            kept = self._context(frames.shape[1], step)
+            kept = min(frames.shape[1], self.context(step) or frames.shape[1])
             canvas = _append(frames[:, -kept:], step), _append(observed[:, -kept:], step)
             frames = torch.cat([frames, self._run(*canvas, call)[:, kept:]], dim=1)
             observed = _append(observed, step, True)
         return frames[:, -sum(rounds) :].numpy()
 
     def _predict(
-        self, clips: list[Clip], windows: list[list[Window]], call: "_Call"
+        self, clips: list[Clip], windows: list[list[Window]], call: Call, *, holes_only: bool = False
     ) -> Iterator[tuple[Clip, np.ndarray]]:
         """Each clip with the predictions of its windows, ``(T, C, H, W)`` in [0, 1]; 0 where none is kept."""
-        at_once = _at_once(clips[0], len(self._cut(clips[0])[0].frames))
+        at_once = self._at_once(clips[0], min(len(clips[0].values), self.longest))
         for first in range(0, len(clips), at_once):
             group = clips[first : first + at_once]
             made = [np.zeros(clip.values.shape, np.float32) for clip in group]
             jobs = [(i, window) for i in range(len(group)) for window in windows[first + i]]
-            for start in range(0, len(jobs), at_once):
-                chosen = jobs[start : start + at_once]
+            for chosen in _runs(jobs, at_once):
                 frames, observed = _stack([group[i].part(w.frames.start, w.frames.stop) for i, w in chosen])
                 for row, (_, window) in enumerate(chosen):
                     observed[row, [t - window.frames.start for t in window.hidden]] = False
                 call.look_at(frames, observed, [group[i].source for i, _ in chosen])
-                for prediction, (i, window) in zip(self._run(frames, observed, call).numpy(), chosen, strict=True):
+                predicted = self._run(frames, observed, call, holes_only).numpy()
+                for prediction, (i, window) in zip(predicted, chosen, strict=True):
                     made[i][window.kept] = prediction[[t - window.frames.start for t in window.kept]]
             yield from zip(group, made, strict=True)
 
+    def canvas(self, task: str, clip: Clip) -> np.ndarray:
+        """One run of the model over the frames as they are, however many: ``(T, C, H, W)`` in [0, 1].
+
+        Args:
+            task: ``recreate``, and what is observed need not be predicted well; or ``reconstruct``.
+            clip: the canvas.
+
+        Raises:
+            TaskError: the model does not have the task, or pixels are missing and it cannot fill them.
+            ShapeError: frames the model does not take.
+        """
+        frames, observed = _stack(self._clips(task, clip, None, None))
+        call = Call(self.name, None, None, total=1)
+        return self._run(frames, observed, call, holes_only=task == "recreate")[0].numpy()
+
     @torch.inference_mode()
-    def _run(self, frames: Tensor, observed: Tensor, call: "_Call") -> Tensor:
+    def _run(self, frames: Tensor, observed: Tensor, call: Call, holes_only: bool = False) -> Tensor:
         """The model on ``(B, T, C, H, W)`` and ``(B, T, 1, H, W)``; float32 on the CPU."""
         call.ask()
+        frames, observed = frames.to(self.device), observed.to(self.device)
+        B, T, C, H, W = frames.shape
+        alone = self.model.channels == 1 and C > 1
+        if alone:  # channels become clips
+            frames = frames.transpose(1, 2).reshape(B * C, T, 1, H, W)
+            observed = observed.repeat_interleave(C, dim=0)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
-            prediction = self.model(frames.to(self.device), observed.to(self.device)).float().cpu()
-        call.tell(len(frames))
-        return prediction
+            tile = self._tile(H, W)
+            if tile is None:
+                prediction = self.model(frames, observed).float()
+            else:
+                prediction = run_in_tiles(self.model, frames, observed, tile, holes_only=holes_only)
+        if alone:
+            prediction = prediction.view(B, C, T, H, W).transpose(1, 2)
+        call.tell(B)
+        return prediction.cpu()
+
+    def _at_once(self, clip: Clip, frames: int) -> int:
+        """How many canvases of so many frames go through the model together."""
+        _, C, H, W = clip.values.shape
+        height, width = self._tile(H, W) or (H, W)
+        return max(1, min(_CLIPS_AT_ONCE, _PIXELS_AT_ONCE // (frames * C * min(H, height) * min(W, width))))
 
 
-class _Call:
-    """The hooks of one call, and what its canvases lack.
-
-    Args:
-        name: of the model.
-        progress, cancel: as for `Forecaster`.
-        total: canvases there will be.
-    """
-
-    def __init__(self, name: str, progress: Progress | None, cancel: Cancel | None, total: int) -> None:
-        self._name = name
-        self._progress, self._cancel = progress, cancel
-        self._done, self._total = 0, total
-        self._empty: dict[str, None] = {}  # sources, in order and each once
-        self._single: dict[str, None] = {}
-        self._constant: dict[str, None] = {}
-
-    def ask(self) -> None:
-        """Raises `Cancelled` if the hook says so."""
-        if self._cancel is not None and self._cancel():
-            raise Cancelled
-
-    def tell(self, canvases: int) -> None:
-        """So many more are done."""
-        self._done += canvases
-        if self._progress is not None:
-            self._progress(self._done, self._total)
-
-    def look_at(self, frames: Tensor, observed: Tensor, sources: list[str]) -> None:
-        """Notes which canvases ``(B, T, C, H, W)`` show too little, by the clips they are of."""
-        seen = frames_seen(observed)
-        found = (self._empty, seen == 0), (self._single, seen == 1), (self._constant, one_value(frames, observed))
-        for noted, rows in found:
-            noted.update(dict.fromkeys(source for source, row in zip(sources, rows.tolist(), strict=True) if row))
-
-    def warn(self) -> None:
-        """Warns once of each thing that was noted, at the line that called the `Forecaster`."""
-        for noted, what, meaning, next_step in (
-            (
-                self._empty,
-                "nothing observed",
-                f"the answer there is what {self._name} gives for an empty canvas",
-                "give some observed frames, or expect no more than a typical clip",
-            ),
-            (
-                self._single,
-                "one observed frame",
-                "how things move is unknown, so the answer shows them where they may be",
-                "give two frames or more",
-            ),
-            (
-                self._constant,
-                "observed pixels of one value alone",
-                "there is nothing to follow, so the answer means little",
-                "check the frames and their scale",
-            ),
-        ):
-            if noted:
-                first, *others = noted
-                where = f"a canvas of {first}" + (f" and of {len(others)} more" if others else "")
-                warnings.warn(FrameForecastWarning(f"{what} in {where}", meaning, next_step), stacklevel=3)
+def _runs(jobs: list[tuple[int, Window]], at_once: int) -> Iterator[list[tuple[int, Window]]]:
+    """Jobs in their order in groups of at most ``at_once``, the windows of a group of one length."""
+    for _, same in groupby(jobs, key=lambda job: len(job[1].frames)):
+        group = list(same)
+        yield from (group[start : start + at_once] for start in range(0, len(group), at_once))
 
 
 def _whole(horizon: int) -> int:
@@ -375,12 +393,6 @@ def _whole(horizon: int) -> int:
     if whole < 1 or isinstance(horizon, bool):
         raise ShapeError(f"horizon={horizon!r}", "a whole number of frames, at least 1", "ask for 1 or more")
     return whole
-
-
-def _at_once(clip: Clip, frames: int) -> int:
-    """How many canvases of so many frames go through a model together."""
-    pixels = frames * clip.values[0].size
-    return max(1, min(_CLIPS_AT_ONCE, _PIXELS_AT_ONCE // pixels))
 
 
 def _stack(clips: list[Clip]) -> tuple[Tensor, Tensor]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 from torch import Tensor
 
 
@@ -56,6 +57,116 @@ def interleave(window: Window, passes: int) -> list[Window]:
         if kept:
             made.append(Window(window.frames, kept, hidden))
     return made
+
+
+def around(first: np.ndarray, last: np.ndarray, longest: int) -> list[Window]:
+    """Windows that keep every frame in which something is missing, and no other; few, and none needlessly long.
+
+    On either side of a frame that it keeps, a window holds as many frames as a quarter of its length, and the
+    nearest that show what the frame lacks, as far as the clip has them. It is longer than ``longest`` only
+    around gaps that demand it.
+
+    Args:
+        first, last: int64 ``(T,)`` as `Missing.spans` gives them.
+        longest: frames of a usual window, 1 or more.
+
+    Returns:
+        The windows in order of the frames they keep.
+    """
+    T, margin = len(first), longest // 4
+    windows: list[Window] = []
+    kept: list[int] = []
+    start = stop = 0
+    for t in np.flatnonzero(first >= 0).tolist():
+        before = max(0, min(int(first[t]) - 1, t - margin))
+        after = min(T, max(int(last[t]) + 2, t + 1 + margin))
+        apart = kept and (first[t], last[t]) != (first[kept[-1]], last[kept[-1]])  # one gap goes into one window
+        if apart and max(stop, after) - min(start, before) > max(longest, stop - start):
+            windows.append(_widened(start, stop, kept, longest, T))
+            kept = []
+        start, stop = (min(start, before), max(stop, after)) if kept else (before, after)
+        kept.append(t)
+    return [*windows, _widened(start, stop, kept, longest, T)] if kept else windows
+
+
+def _widened(start: int, stop: int, kept: Sequence[int], longest: int, T: int) -> Window:
+    """A window of ``longest`` frames about those from ``start`` to ``stop``, if they are fewer."""
+    length = max(stop - start, min(longest, T))
+    start = min(max(0, start - (length - (stop - start)) // 2), T - length)
+    return Window(range(start, start + length), kept)
+
+
+class Missing:
+    """For each frame of a stream, how long what it lacks has been missing and will be.
+
+    Args:
+        longest: frames of a usual window: a frame that is partly observed does not look further for what it lacks.
+    """
+
+    def __init__(self, longest: int) -> None:
+        self._limit = max(0, (longest - 3) // 2)  # with the frames at both ends, and itself
+        self._first: list[int] = []
+        self._last: list[int] = []
+        self._since: np.ndarray | None = None  # (1, H, W): where each pixel's present gap began, -1 = it is observed
+        self._open = False  # whether there are any
+        self._runs: list[list[int]] = []  # start and stop of wholly missing frames in a row
+
+    def add(self, observed: np.ndarray) -> None:
+        """The next frame's observed mask, bool ``(1, H, W)``."""
+        t = len(self._first)
+        self._first.append(-1)
+        self._last.append(-1)
+        whole = bool(observed.all())
+        if whole and not self._open:
+            return
+        if self._since is None:
+            self._since = np.full(observed.shape, -1, dtype=np.int32)
+        if not observed.any():
+            if not self._runs or self._runs[-1][1] < t:
+                self._runs.append([t, t])
+            self._runs[-1][1] = t + 1
+        ended = observed & (self._since >= 0)
+        for start in np.unique(self._since[ended]).tolist():
+            self._note(start, t)
+        self._since[ended] = -1
+        self._since[~observed & (self._since < 0)] = t
+        self._open = not whole
+
+    def spans(self, never: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Of each frame, the first and the last frame over which something that it lacks is missing.
+
+        Args:
+            never: bool ``(1, H, W)``, pixels that count as missing nowhere if they are missing in every frame.
+
+        Returns:
+            int64 ``(T,)`` twice; -1 where nothing is missing. Those of a frame that is wholly missing are
+            the ends of its gap.
+        """
+        T = len(self._first)
+        if self._since is not None:
+            unfinished = self._since >= 0
+            if never is not None:
+                unfinished &= ~(never & (self._since == 0))
+            for start in np.unique(self._since[unfinished]).tolist():
+                self._note(start, T)
+        first, last = np.array(self._first, dtype=np.int64), np.array(self._last, dtype=np.int64)
+        t, there = np.arange(T), first >= 0
+        first = np.where(there, np.maximum(first, t - self._limit), -1)
+        last = np.where(there, np.minimum(last, t + self._limit), -1)
+        for start, stop in self._runs:
+            first[start:stop], last[start:stop] = start, stop - 1
+        return first, last
+
+    @property
+    def nothing_seen(self) -> bool:
+        """Whether every frame is wholly missing."""
+        return self._runs == [[0, len(self._first)]]
+
+    def _note(self, start: int, stop: int) -> None:
+        """A pixel that is missing from frame ``start`` up to ``stop``, which is not one of them."""
+        for t in range(start, stop):
+            self._first[t] = start if self._first[t] < 0 else min(self._first[t], start)
+            self._last[t] = max(self._last[t], stop - 1)
 
 
 def frames_seen(observed: Tensor) -> Tensor:

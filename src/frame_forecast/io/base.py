@@ -38,21 +38,20 @@ from __future__ import annotations
 
 import abc
 import gzip
-import importlib
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any, BinaryIO, ClassVar, Self, cast, final
 
 import numpy as np
 
-from frame_forecast.errors import ConfigError, DataError, FrameForecastError, OutputError
+from frame_forecast.errors import DataError, FrameForecastError, OutputError
 from frame_forecast.header import Header
 from frame_forecast.io.grid import Grid, find_grid
+from frame_forecast.packages import require as require  # a part of the contract: see above
 
 GZIP_MAGIC = b"\x1f\x8b"
 MOST_FRAME_BYTES = 2**30
@@ -272,22 +271,6 @@ def check_frame_size(path: Path | str, channels: int, height: int, width: int, d
             f"{MOST_FRAME_BYTES // 2**20} MiB a frame at most",
             "check the file, or cut it into tiles",
         )
-
-
-def require(module: str, package: str) -> ModuleType:
-    """A module of a package that is not always installed.
-
-    Args:
-        module: to import.
-        package: what pip calls it, such as ``frame-forecast[science]``.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ConfigError(f"no package {module}", "it to be installed", f'run: pip install "{package}"') from error
 
 
 def first_bytes(path: Path, count: int = 4096) -> bytes:

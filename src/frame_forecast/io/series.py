@@ -197,6 +197,15 @@ class SeriesWriter(Writer):
             raise OutputError(f"{self.target}, all of whose frames are missing", "one that is not", "fill them first")
 
 
+def renumbered(header: Header, frames: int) -> Header:
+    """The header of frames that follow after so many others: files that are numbered go on from there."""
+    naming = header.meta.get(_NAMING)
+    if naming is None:
+        return header
+    later = replace(naming, first=naming.first + frames * naming.step)
+    return replace(header, meta={**header.meta, _NAMING: later})
+
+
 def _require_single(reader: Reader) -> None:
     if reader.header.frames != 1:
         raise DataError(

@@ -74,6 +74,17 @@ def open_writer(path: Location, header: Header, force: bool = False) -> Iterator
             too few were written, or the disk is full or read-only.
     """
     target = Path(path)
+    make, own = check_target(target, header, force)
+    with replacing(target) as temporary, writing_file(make, temporary, own, target) as writer:
+        yield writer
+
+
+def check_target(target: Path, header: Header, force: bool) -> tuple[type[Writer], Header]:
+    """The writer for a file or folder, and the header it takes; for `open_writer`, or to know before long work.
+
+    Raises:
+        OutputError: something is there, or the suffix is unknown.
+    """
     is_store = makes_store(target)
     if target.suffix and (is_store or not target.is_dir()):
         entry = find_writer(target, header.kind)
@@ -85,8 +96,7 @@ def open_writer(path: Location, header: Header, force: bool = False) -> Iterator
         _check_free_for_store(target, force)
     else:
         _check_free(target, force, SeriesWriter.suffix(own) if make is SeriesWriter else None)
-    with replacing(target) as temporary, writing_file(make, temporary, own, target) as writer:
-        yield writer
+    return make, own
 
 
 def fit_scale(stream: Source) -> ValueScale:
@@ -122,11 +132,14 @@ class Stream(Source):
     Args:
         source: a reader or a series.
         name: for messages.
+
+    Attributes:
+        name: of what was opened.
     """
 
     def __init__(self, source: Source, name: str) -> None:
         self._source = source
-        self._name = name
+        self.name = name
         self._grid = source.grid()
         header = source.header
         if self._grid is not None:
@@ -140,10 +153,10 @@ class Stream(Source):
     def __iter__(self) -> Iterator[Frame]:
         given = made = 0
         seen = False
-        with reading(self._name):
+        with reading(self.name):
             for frame in self._source:
                 if given == self._source.header.frames:
-                    raise unreadable(self._name, f"more than the {given} frames that are declared")
+                    raise unreadable(self.name, f"more than the {given} frames that are declared")
                 position = given if self._grid is None else int(self._grid.positions[given])
                 while made < position:
                     yield self._missing(made)
@@ -153,12 +166,12 @@ class Stream(Source):
                 given, made = given + 1, made + 1
                 yield checked
         if made != (self.header.frames or made):
-            raise unreadable(self._name, f"{given} frames where {self._source.header.frames} are declared")
+            raise unreadable(self.name, f"{given} frames where {self._source.header.frames} are declared")
         if made < 2:
-            raise _single(self._name)
+            raise _single(self.name)
         if not seen:
             raise DataError(
-                f"{self._name}, in which no pixel has a value", "observed pixels", "check the file and its fill value"
+                f"{self.name}, in which no pixel has a value", "observed pixels", "check the file and its fill value"
             )
 
     def close(self) -> None:
@@ -172,7 +185,7 @@ class Stream(Source):
         """The frame with what is no number unobserved, and its time if the header has it."""
         given, expected = (frame.values.dtype, *frame.values.shape), (self.header.dtype, *self.header.shape)
         if given != expected:
-            raise unreadable(self._name, f"frame {number} of {given} where the first has {expected}, (dtype, C, H, W)")
+            raise unreadable(self.name, f"frame {number} of {given} where the first has {expected}, (dtype, C, H, W)")
         observed = frame.observed
         if frame.values.dtype.kind == "f":
             observed = observed & np.isfinite(frame.values).all(axis=0)

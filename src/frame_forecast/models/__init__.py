@@ -1,8 +1,31 @@
 """Models: one a file, found by name."""
 
 # Importing a model registers it.
-from frame_forecast.models import baselines, conv_lstm_autoencoder, lstm_autoencoder, masked_lstm  # noqa: F401
+from frame_forecast.models import (  # noqa: F401
+    baselines,
+    conv_lstm_autoencoder,
+    lstm_autoencoder,
+    masked_lstm,
+    optical_flow,
+)
 from frame_forecast.models.base import TASKS, Model
+from frame_forecast.models.baselines import BASELINES
 from frame_forecast.models.registry import Entry, create, entries, entry_of, find, override, presets, register
 
-__all__ = ["TASKS", "Entry", "Model", "create", "entries", "entry_of", "find", "override", "presets", "register"]
+UNTRAINED = (*BASELINES, "optical_flow")
+"""Models that have nothing to learn."""
+
+__all__ = [
+    "BASELINES",
+    "TASKS",
+    "UNTRAINED",
+    "Entry",
+    "Model",
+    "create",
+    "entries",
+    "entry_of",
+    "find",
+    "override",
+    "presets",
+    "register",
+]

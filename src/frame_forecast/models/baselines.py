@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from frame_forecast.models.base import Model
 from frame_forecast.models.registry import register
-from frame_forecast.nn.motion import neighbours, other_neighbours, positions, values_at
+from frame_forecast.nn.motion import both_sides, on_a_line, other_neighbours, values_at
 
 BASELINES = ("black", "mean_frame", "copy_last", "nearest", "linear")
 
@@ -22,6 +22,7 @@ class Baseline(Model):
     """Gives every frame, pixel by pixel, without parameters."""
 
     tasks = frozenset({"forecast", "recreate", "reconstruct"})
+    tile = None
 
     def __init__(self, config: BaselineConfig) -> None:
         super().__init__()
@@ -79,7 +80,7 @@ class Nearest(Baseline):
     passes = 4
 
     def _predict(self, frames: Tensor, observed: Tensor, valid: Tensor) -> Tensor:
-        before, after, t = _both_sides(observed)
+        before, after, t = both_sides(observed)
         return values_at(torch.where(t - before <= after - t, before, after), frames)
 
 
@@ -93,18 +94,4 @@ class Linear(Baseline):
     passes = 4
 
     def _predict(self, frames: Tensor, observed: Tensor, valid: Tensor) -> Tensor:
-        before, after, t = _both_sides(observed)
-        weight = (t - before) / (after - before).clamp(min=1)
-        return torch.lerp(values_at(before, frames), values_at(after, frames), weight.to(frames.dtype))
-
-
-def _both_sides(observed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """`neighbours`, where a side without one takes the other's, and the positions themselves.
-
-    A pixel that is never observed gets positions where it is hidden, and so 0.
-    """
-    T = observed.shape[1]
-    before, after = neighbours(observed)
-    first = torch.where(before >= 0, before, after).clamp(max=T - 1)
-    last = torch.where(after < T, after, before).clamp(min=0)
-    return first, last, positions(observed)
+        return on_a_line(frames, observed)

@@ -1,4 +1,6 @@
-"""Neighbours in time, and copies of them moved along a flow field."""
+"""Neighbours in time, lines between them, and copies of them moved along a flow field."""
+
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -40,17 +42,48 @@ def values_at(position: Tensor, frames: Tensor) -> Tensor:
     return frames.gather(1, position.expand_as(frames))
 
 
-def warp(frames: Tensor, flow: Tensor) -> Tensor:
+def both_sides(observed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """`neighbours`, where a side without one takes the other's, and the positions themselves.
+
+    A pixel that is never observed gets positions where it is hidden, and so 0.
+    """
+    T = observed.shape[1]
+    before, after = neighbours(observed)
+    first = torch.where(before >= 0, before, after).clamp(max=T - 1)
+    last = torch.where(after < T, after, before).clamp(min=0)
+    return first, last, positions(observed)
+
+
+def on_a_line(frames: Tensor, observed: Tensor) -> Tensor:
+    """Each pixel on a straight line in time between the observed values before and after.
+
+    Constant before the first and after the last; 0 where it is never observed. Observed pixels
+    stay as they are.
+
+    Args:
+        frames: ``(B, T, C, H, W)``, 0 where hidden.
+        observed: bool ``(B, T, 1, H, W)`` or ``(B, T, 1, 1, 1)``.
+
+    Returns:
+        ``(B, T, C, H, W)``.
+    """
+    before, after, t = both_sides(observed)
+    weight = (t - before) / (after - before).clamp(min=1)
+    return torch.lerp(values_at(before, frames), values_at(after, frames), weight.to(frames.dtype))
+
+
+def warp(frames: Tensor, flow: Tensor, outside: Literal["zeros", "border"] = "zeros") -> Tensor:
     """Frames read at places beside: pixel ``(x, y)`` of the result is ``(x, y) + flow`` of the frame.
 
-    Bilinear, 0 outside (Jaderberg et al., "Spatial transformer networks", NeurIPS 2015, eq. 5).
+    Bilinear (Jaderberg et al., "Spatial transformer networks", NeurIPS 2015, eq. 5).
 
     Args:
         frames: ``(N, C, H, W)``.
         flow: ``(N, 2, H, W)``, in pixels, x first.
+        outside: what is there: zeros, or the border repeated.
     """
     H, W = frames.shape[2:]
     x = torch.arange(W, device=flow.device) + flow[:, 0]
     y = torch.arange(H, device=flow.device)[:, None] + flow[:, 1]
     grid = torch.stack([(2 * x + 1) / W - 1, (2 * y + 1) / H - 1], dim=-1)
-    return F.grid_sample(frames, grid, align_corners=False)
+    return F.grid_sample(frames, grid, padding_mode=outside, align_corners=False)

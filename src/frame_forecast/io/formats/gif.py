@@ -11,12 +11,13 @@ from PIL import Image
 
 from frame_forecast.errors import OutputError
 from frame_forecast.header import Header
+from frame_forecast.io.animation import shown_for
 from frame_forecast.io.base import Frame, Reader, Writer, check_frame_size, unreadable
 from frame_forecast.io.pictures import open_picture
 from frame_forecast.io.registry import register_reader, register_writer
 from frame_forecast.scale import ValueScale
 
-_USUAL_RATE = Fraction(10)
+_PER_SECOND = 100  # units of delays
 _MOST_SIDE = _MOST_DELAY = 65535
 _COLOURS = 256
 _TRAILER = b";"
@@ -111,21 +112,8 @@ class GifWriter(Writer):
     def _write(self, frame: Frame) -> None:
         picture = BytesIO()
         _with_palette(self.without_holes(frame)).save(picture, "GIF")
-        self._file.write(_as_frame_of_many(picture.getvalue(), self._delay(self.written)))
-
-    def _delay(self, number: int) -> int:
-        """For how many hundredths of a second a frame is shown."""
-        times, rate = self.header.times, self.header.rate or _USUAL_RATE
-        dated = times is not None and times.dtype.kind == "M"
-        if times is None or dated:
-            rate = _USUAL_RATE if dated else rate
-            ends = number / rate, (number + 1) / rate
-        elif number + 1 < len(times):
-            ends = times[number : number + 2] - times[0]
-        else:
-            ends = 0, Fraction(self.header.meta.get("last", round(1000 / rate)), 1000)
-        start, end = (round(float(end) * 100) for end in ends)  # rounded as times, so that errors do not add up
-        return min(max(end - start, 1), _MOST_DELAY)
+        shown = min(shown_for(self.header, self.written, _PER_SECOND), _MOST_DELAY)
+        self._file.write(_as_frame_of_many(picture.getvalue(), shown))
 
     def finish(self) -> None:
         self._file.write(_TRAILER)

@@ -1,0 +1,156 @@
+"""The commands for files of your own: forecast, recreate, reconstruct."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from frame_forecast.own_frames import Request
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT...",
+        help="A file, a folder, or a glob in quotes such as 'scans/*.png'. Files with a frame each are one series; "
+        "several files of several frames are done one after the other.",
+    ),
+]
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        "-o",
+        help="File to write, of the format that its suffix says; without one a folder: a file for each frame of a "
+        "series, or for each of many inputs.",
+    ),
+]
+ModelName = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        help="A run, a folder of weights, released weights such as masked_lstm_small.moving_mnist, or a method "
+        "without weights: optical_flow, linear, nearest, copy_last.",
+    ),
+]
+Layout = Annotated[
+    str | None, typer.Option(help="Axes of an array that does not name them, letters of TCHW such as THWC.")
+]
+Variable = Annotated[str | None, typer.Option(help="Name of the frames in a file of several arrays.")]
+Missing = Annotated[
+    str | None, typer.Option(help="Frames to treat as missing, counted from 0, such as 101-102,200-204.")
+]
+Mask = Annotated[
+    str | None,
+    typer.Option(
+        help="What is missing: a picture, array or series in which 0 is missing, one frame for all or one for each; "
+        "or a .made.json."
+    ),
+]
+Detect = Annotated[
+    bool, typer.Option("--detect", help="Treat frames as missing that look black, frozen or corrupt (see data check).")
+]
+Suffix = Annotated[str | None, typer.Option(help="Of the outputs of many inputs, such as .mkv; by default theirs.")]
+Shard = Annotated[str | None, typer.Option(help="2/8 does the second of eight shares of many inputs.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+
+
+def forecast(
+    inputs: Inputs,
+    out: Out,
+    horizon: Annotated[int, typer.Option(help="Frames to forecast.")],
+    model: ModelName = "optical_flow",
+    missing: Missing = None,
+    mask: Mask = None,
+    detect: Detect = False,
+    layout: Layout = None,
+    variable: Variable = None,
+    suffix: Suffix = None,
+    shard: Shard = None,
+    force: Force = False,
+    device: Device = "auto",
+) -> None:
+    """Write the frames that come after those of your own file."""
+    from frame_forecast.own_frames import Request
+
+    request = Request("forecast", horizon, missing, mask, detect, layout, variable)
+    _run(inputs, out, request, model, suffix, shard, force, device)
+
+
+def recreate(
+    inputs: Inputs,
+    out: Out,
+    missing: Missing = None,
+    mask: Mask = None,
+    detect: Detect = False,
+    model: ModelName = "optical_flow",
+    layout: Layout = None,
+    variable: Variable = None,
+    suffix: Suffix = None,
+    shard: Shard = None,
+    force: Force = False,
+    device: Device = "auto",
+) -> None:
+    """Fill what is missing of your own file; all that is observed stays as it is."""
+    from frame_forecast.own_frames import Request
+
+    request = Request("recreate", 0, missing, mask, detect, layout, variable)
+    _run(inputs, out, request, model, suffix, shard, force, device)
+
+
+def reconstruct(
+    inputs: Inputs,
+    out: Out,
+    missing: Missing = None,
+    mask: Mask = None,
+    detect: Detect = False,
+    model: ModelName = "optical_flow",
+    layout: Layout = None,
+    variable: Variable = None,
+    suffix: Suffix = None,
+    shard: Shard = None,
+    force: Force = False,
+    device: Device = "auto",
+) -> None:
+    """Write your own file as a model understands it, each frame from the others: noise and faults stand out."""
+    from frame_forecast.own_frames import Request
+
+    request = Request("reconstruct", 0, missing, mask, detect, layout, variable)
+    _run(inputs, out, request, model, suffix, shard, force, device)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Makes the three commands part of a command line."""
+    for command in (forecast, recreate, reconstruct):
+        app.command()(command)
+
+
+def _run(
+    inputs: list[str],
+    out: Path,
+    request: "Request",
+    model: str,
+    suffix: str | None,
+    shard: str | None,
+    force: bool,
+    device: str,
+) -> None:
+    """Exit code 1 if some of many inputs failed."""
+    import sys
+
+    from rich.console import Console
+
+    from frame_forecast import predict
+    from frame_forecast.own_frames import process_all
+
+    forecaster = predict.load(model, device=device)
+    # On the side and to people alone: an error is then one line, and what is printed can be kept.
+    console = Console(stderr=True, quiet=not sys.stderr.isatty())
+    outcomes = process_all(inputs, out, request, forecaster, suffix=suffix, shard=shard, force=force, console=console)
+    for one in outcomes:
+        typer.echo(f"{one.status}: {one.source} -> {one.target}: {one.detail}", err=one.status == "failed")
+    failed = sum(one.status == "failed" for one in outcomes)
+    if failed:
+        typer.echo(f"{failed} of {len(outcomes)} failed", err=True)
+        raise typer.Exit(1)

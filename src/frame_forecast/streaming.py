@@ -1,0 +1,224 @@
+"""Models on streams of frames of any length, in memory that does not grow with it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+
+from frame_forecast.clip import Clip
+from frame_forecast.errors import DataError
+from frame_forecast.header import Header
+from frame_forecast.io.base import Frame, Time
+from frame_forecast.io.streams import scale_of_range
+from frame_forecast.predict import Forecaster
+from frame_forecast.scale import ValueScale
+from frame_forecast.windows import Missing, Window, around, cut, interleave
+
+
+@dataclass(frozen=True)
+class Made:
+    """A frame of the answer.
+
+    Args:
+        frame: in the source's units and dtype.
+        made: bool ``(1, H, W)``, the pixels that a model made; the others are the source's, bit for bit, or
+            still missing.
+    """
+
+    frame: Frame
+    made: np.ndarray
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a first look at a stream tells.
+
+    Args:
+        frames: how many there are.
+        scale: takes their values to [0, 1].
+        never: bool ``(1, H, W)``, pixels of which the source has no value in any frame, such as those out of
+            a radar's reach: they stay missing.
+        windows: around what is missing.
+    """
+
+    frames: int
+    scale: ValueScale
+    never: np.ndarray
+    windows: list[Window]
+
+    @property
+    def incomplete(self) -> int:
+        """How many frames lack something that can be made."""
+        return sum(len(window.kept) for window in self.windows)
+
+
+def survey(frames: Iterable[tuple[Frame, Frame]], header: Header, longest: int) -> Survey:
+    """Goes through a stream once.
+
+    Args:
+        frames: each as the source has it, and less what is to be treated as missing.
+        header: of the stream.
+        longest: frames of a window.
+
+    Raises:
+        DataError: nothing is left to see, or whatever reading the frames raises.
+    """
+    missing = Missing(longest)
+    never = np.ones((1, header.height, header.width), dtype=bool)
+    low, high = np.inf, -np.inf
+    count = 0
+    for whole, frame in frames:
+        count += 1
+        missing.add(frame.observed)
+        never &= ~whole.observed
+        if header.scale is None and frame.observed.any():
+            known = frame.values[:, frame.observed[0]]
+            low, high = min(low, float(known.min())), max(high, float(known.max()))
+    first, last = missing.spans(never)
+    windows = around(first, last, longest)
+    if missing.nothing_seen:
+        raise DataError("frames of which nothing is left to see", "some that are observed", "hide less of them")
+    return Survey(count, header.scale or scale_of_range(low, high, header.dtype), never, windows)
+
+
+def recreate(frames: Iterable[Frame], found: Survey, forecaster: Forecaster) -> Iterator[Made]:
+    """The stream with what is missing filled in; the model runs where something is, and nowhere else.
+
+    Args:
+        frames: the stream, less what is to be treated as missing.
+        found: by `survey` in these very frames.
+        forecaster: of a model that recreates.
+
+    Yields:
+        Each frame, in order.
+
+    Raises:
+        ShapeError, TaskError: the model does not take such frames, or does not recreate.
+    """
+
+    def fill(canvas: Clip, window: Window) -> list[Made]:
+        made = forecaster.canvas("recreate", canvas)
+        kept = [t - window.frames.start for t in window.kept]
+        filled = canvas.scale.from_unit(made[kept], canvas.values.dtype)
+        answers = []
+        for values, k in zip(filled, kept, strict=True):
+            new = ~canvas.observed[k] & ~found.never
+            np.copyto(values, canvas.values[k], where=~new)
+            answers.append(Made(Frame(values, canvas.observed[k] | new), new))
+        return answers
+
+    return _in_windows(frames, found.windows, found.scale, fill)
+
+
+def reconstruct(frames: Iterable[Frame], found: Survey, forecaster: Forecaster) -> Iterator[Made]:
+    """Each frame as the model understands it (see `Forecaster.reconstruct`).
+
+    Arguments, what is yielded and errors are those of `recreate`; everything is made but what the source never has.
+    """
+    passes = forecaster.model.passes
+    windows = [one for window in cut(found.frames, forecaster.longest) for one in interleave(window, passes)]
+
+    def predict(canvas: Clip, window: Window) -> list[Made]:
+        hidden = [t - window.frames.start for t in window.hidden]
+        observed = canvas.observed.copy()
+        observed[hidden] = False
+        made = forecaster.canvas("reconstruct", replace(canvas, observed=observed))
+        kept = [t - window.frames.start for t in window.kept]
+        answers = []
+        for values, k in zip(canvas.scale.from_unit(made[kept], canvas.values.dtype), kept, strict=True):
+            np.copyto(values, canvas.values[k], where=found.never)
+            answers.append(Made(Frame(values, ~found.never), ~found.never))
+        return answers
+
+    return _in_windows(frames, windows, found.scale, predict)
+
+
+def forecast(
+    frames: Iterable[Frame], header: Header, scale: ValueScale, forecaster: Forecaster, horizon: int
+) -> Iterator[Made]:
+    """The frames after the stream.
+
+    Args:
+        frames: the stream; its last frames are held in memory, as many as the model looks at.
+        header: of the stream, for the times.
+        scale: takes the values to [0, 1].
+        forecaster: of a model that forecasts.
+        horizon: frames to forecast.
+
+    Yields:
+        ``horizon`` frames, in order, with times if the stream has any.
+
+    Raises:
+        ShapeError, TaskError: the model does not take such frames, or does not forecast.
+    """
+    context = forecaster.context(horizon) or forecaster.contract.context
+    last: deque[Frame] = deque(frames, maxlen=context)
+    made = forecaster.forecast(_clip(list(last), scale), horizon)
+    times = next_times([frame.time for frame in last], header.rate, horizon)
+    known = np.ones((1, *made.values.shape[2:]), dtype=bool)
+    for values, time in zip(made.values, times, strict=True):
+        yield Made(Frame(values, known, time), known)
+
+
+def next_times(times: Sequence[Time | None], rate: Fraction | None, horizon: int) -> list[Time | None]:
+    """The times of ``horizon`` frames after frames at these times.
+
+    Args:
+        times: of the last frames.
+        rate: frames a second, where it is known; otherwise the usual step between the times goes on.
+        horizon: how many.
+    """
+    known = [time for time in times if time is not None]
+    if len(known) < len(times) or not known or (rate is None and len(known) < 2):
+        return [None] * horizon
+    if isinstance(known[-1], np.datetime64):
+        steps = np.diff(np.array(known)).astype("timedelta64[us]").astype(np.int64)
+        micro = round(1e6 / rate) if rate else int(np.median(steps))
+        return [known[-1] + np.timedelta64((i + 1) * micro, "us") for i in range(horizon)]
+    step = float(1 / rate) if rate else float(np.median(np.diff(np.array(known, dtype=np.float64))))
+    return [float(known[-1]) + (i + 1) * step for i in range(horizon)]
+
+
+def _in_windows(
+    frames: Iterable[Frame],
+    windows: list[Window],
+    scale: ValueScale,
+    predict: Callable[[Clip, Window], list[Made]],
+) -> Iterator[Made]:
+    """Each frame of a stream: from the window that keeps it, or as it is.
+
+    Args:
+        frames: the stream.
+        windows: that keep a frame once at most.
+        scale: of the canvases.
+        predict: the kept frames of a window, given its canvas.
+    """
+    waiting = deque(sorted(windows, key=lambda window: window.frames.stop))
+    kept = {t for window in windows for t in window.kept}
+    # Frames from there on are needed by the windows that wait.
+    starts = deque(np.minimum.accumulate([w.frames.start for w in reversed(waiting)])[::-1].tolist() if waiting else [])
+    buffer: deque[Frame] = deque()
+    answers: dict[int, Made] = {}
+    first = 0  # number of the buffer's first frame
+    for t, frame in enumerate(frames):
+        buffer.append(frame)
+        while waiting and waiting[0].frames.stop == t + 1:
+            window = waiting.popleft()
+            starts.popleft()
+            canvas = _clip([buffer[s - first] for s in window.frames], scale)
+            for s, answer in zip(window.kept, predict(canvas, window), strict=True):
+                time = buffer[s - first].time
+                answers[s] = replace(answer, frame=replace(answer.frame, time=time))
+        while buffer and first < (starts[0] if starts else t + 1) and (first not in kept or first in answers):
+            old = buffer.popleft()
+            yield answers.pop(first) if first in kept else Made(old, np.zeros_like(old.observed))
+            first += 1
+
+
+def _clip(frames: list[Frame], scale: ValueScale) -> Clip:
+    values = np.stack([frame.values for frame in frames])
+    return Clip(values.astype(frames[0].values.dtype, copy=False), np.stack([f.observed for f in frames]), scale)

@@ -1,0 +1,73 @@
+"""The rules, on numbers written by hand: what is usual is 1 throughout."""
+
+import numpy as np
+import pytest
+
+from frame_forecast import faults
+
+NAN = np.nan
+
+
+@pytest.mark.parametrize(
+    ("detail", "frames"),
+    [
+        ([1, 1, 0, 1, 1], [2]),
+        ([1, 1, 0.04, 0.04, 1, 1, 1], [2, 3]),
+        ([0, 1, 1, 1], [0]),
+        ([1, 1, 1, 0], [3]),
+        ([1, NAN, 0, NAN, 1, 1], [2]),
+        ([1, 1, 0.06, 1, 1], []),  # dark, but something is in it
+        ([1, 1, 0.2, 0, 1, 1], []),  # fades
+        ([1, 1, 0, 0.2, 1, 1], []),
+        ([1, 1, 0, 0, 1, 1], [2, 3]),
+        ([1, 0, 0, 1, 1], []),  # more than a third
+        ([0, 0, 0], []),
+        ([NAN, 1], []),
+    ],
+)
+def test_blank(detail: list[float], frames: list[int]) -> None:
+    assert np.flatnonzero(faults.blank(np.array(detail, float))).tolist() == frames
+
+
+@pytest.mark.parametrize(
+    ("change", "frames"),
+    [
+        ([NAN, 1, 1, 0, 1, 1], [3]),
+        ([NAN, 1, 1, 0, 0, 1, 1, 1], [3, 4]),
+        ([NAN, 0, 1, 1, 1], [1]),
+        ([NAN, 1, 1, 1, 0], [4]),
+        ([NAN, 1, NAN, 0, NAN, 1, 1, 1], [3]),
+        ([NAN, 1, 1, 0.09, 1.3, 1, 1], [3]),  # as a coder leaves it
+        ([NAN, 1, 1, 0.09, 1.2, 1, 1], []),  # motion stops and goes on as it was
+        ([NAN, 1, 1, 0.11, 1.3, 1, 1], []),
+        ([NAN, 1, 1, 1, 0.09], []),
+        ([NAN, 1, 1, 0.09, 0, 1, 1, 1], []),  # slows down before it stops
+        ([NAN, 1, 1, 2.9, 0, 1, 1], [4]),
+        ([NAN, 1, 1, 3.1, 0, 1, 1], []),  # a new picture comes, and stays
+        ([NAN, *[1] * 9, 0, 5, 0, 5, *[1] * 9], [10, 12]),  # stutters
+        ([NAN, *[1] * 9, 0, 5, 1, 5, 0, *[1] * 9], [10]),
+        ([NAN, 1, 0, 1, 0, 1, 0], []),  # more than a third
+        ([NAN, 0, 0], []),
+        ([NAN], []),
+    ],
+)
+def test_frozen(change: list[float], frames: list[int]) -> None:
+    assert np.flatnonzero(faults.frozen(np.array(change, float))).tolist() == frames
+
+
+@pytest.mark.parametrize(
+    ("change", "skip", "frames"),
+    [
+        ([NAN, 1, 1, 4, 4, 1, 1], [NAN, NAN, 1, 4, 1, 4, 1], [3]),
+        ([NAN, 1, NAN, 1, 4, 4, NAN, 1, 1], [NAN, NAN, NAN, 1, 4, 1, NAN, 4, 1], [4]),
+        ([NAN, 1, 1, 2.9, 4, 1, 1], [NAN, NAN, 1, 4, 1, 4, 1], []),
+        ([NAN, 1, 1, 4, 4, 1, 1], [NAN, NAN, 1, 4, 4, 4, 1], []),  # a cut, and another
+        ([NAN, 1, 1, 1, 4, 1, 1], [NAN, NAN, 1, 1, 4, 4, 1], []),  # a cut
+        ([NAN, 0.1, 0.1, 0.3, 0.3, 1, 1, 1, 1, 1], [NAN, NAN, *[0.1] * 8], []),  # a quiet part
+        ([NAN, 1, 1, 1, 9], [NAN, NAN, 1, 1, 9], []),  # the last has one neighbour
+        ([NAN, 0, 0, 0], [NAN, NAN, 0, 0], []),
+        ([NAN], [NAN], []),
+    ],
+)
+def test_odd(change: list[float], skip: list[float], frames: list[int]) -> None:
+    assert np.flatnonzero(faults.odd(np.array(change, float), np.array(skip, float))).tolist() == frames
