@@ -32,8 +32,20 @@ def files_in(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize(
     "name",
-    ["out.npy", "out.npz", "out.tif", "out.gif", "out.gif.gz", "out.webp", "out.mkv", "out.mp4"]
-    + ["out.nc", "out.h5", "out.zarr", "out"],
+    [
+        "out.npy",
+        "out.npz",
+        "out.tif",
+        "out.gif",
+        "out.gif.gz",
+        "out.webp",
+        "out.mkv",
+        "out.mp4",
+        "out.nc",
+        "out.h5",
+        "out.zarr",
+        "out",
+    ],
 )
 def test_a_file_appears_whole_or_not_at_all(name: str, tmp_path: Path) -> None:
     def fail(count: int, error: BaseException | None = None) -> None:
@@ -57,8 +69,7 @@ def test_a_file_appears_whole_or_not_at_all(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["out.npy", "out.npz", "out.tif", "out.gif", "out.webp", "out.mkv", "out.nc", "out.h5", "out.zarr", "out"],
+    "name", ["out.npy", "out.npz", "out.tif", "out.gif", "out.webp", "out.mkv", "out.nc", "out.h5", "out.zarr", "out"]
 )
 def test_the_number_of_frames_need_not_be_known(name: str, tmp_path: Path) -> None:
     with open_writer(tmp_path / name, replace(HEADER, frames=None)) as writer:
