@@ -174,16 +174,16 @@ def test_to_batch_scales_and_blanks_what_is_missing() -> None:
     assert batch.valid.all()
 
 
-def test_with_frames_keeps_units_and_type() -> None:
+def test_frames_that_follow_keep_units_and_type_and_go_on_in_time() -> None:
     clip = Clip(
         np.zeros((2, 1, 1, 2), np.int16), np.zeros((2, 1, 1, 2), bool), ValueScale(100, 200), np.arange(2.0), "radar"
     )
-    other = clip.with_frames(np.array([0.0, 0.5, 1.0]).reshape(3, 1, 1, 1))
+    other = clip.followed_by(np.array([0.0, 0.5, 1.0]).reshape(3, 1, 1, 1))
     assert other.values.dtype == np.int16
     assert other.values.flatten().tolist() == [100, 150, 200]
     assert other.observed.shape == (3, 1, 1, 1)
     assert other.observed.all()
-    assert other.times is None
+    assert np.array_equal(other.times, [2, 3, 4])
     assert (other.scale, other.source) == (clip.scale, "radar")
 
 
