@@ -282,6 +282,7 @@ def test_steps_that_are_too_long_are_told(tmp_path: Path) -> None:
     ],
 )
 def test_what_to_do_next(change, words: list[str]) -> None:
+    assert "--variable rain" in found_in(change(footage())).next_command("a.nc", variable="rain")
     command = found_in(change(footage())).next_command("a b.npy", "THW")
     assert command == f"frame-forecast {' '.join(words)} -o OUT"
 

@@ -323,7 +323,7 @@ def data_check(
         with replacing(json_file) as temporary:
             temporary.write_text(json.dumps(found.to_json_dict(), indent=2) + "\n", encoding="utf-8")
         console.print(f"written to {json_file}", markup=False)
-    typer.echo(f"next: {found.next_command(path, layout)}")
+    typer.echo(f"next: {found.next_command(path, layout, variable)}")
 
 
 def _shortened(ranges: str, most: int = 20) -> str:
