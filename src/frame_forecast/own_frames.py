@@ -147,7 +147,7 @@ def recipe(request: Request, forecaster: Forecaster) -> dict[str, Any]:
         "task": request.task,
         "model": forecaster.name,
         "weights_sha256": forecaster.weights_sha256,
-        "request": {key: value for key, value in asdict(request).items() if value},
+        "request": {key: value for key, value in asdict(request).items() if value and key != "task"},
     }
 
 
