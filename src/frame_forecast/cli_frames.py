@@ -142,7 +142,7 @@ def _run(
     from rich.console import Console
 
     from frame_forecast import predict
-    from frame_forecast.own_frames import process_all
+    from frame_forecast.own_files import process_all
 
     forecaster = predict.load(model, device=device)
     # On the side and to people alone: an error is then one line, and what is printed can be kept.

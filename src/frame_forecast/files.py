@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from frame_forecast.errors import OutputError
@@ -15,30 +15,46 @@ from frame_forecast.errors import OutputError
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path in the folder of ``path`` that takes its name when the block ends well.
 
-    The block writes a file or makes a folder there. If it fails, what it wrote is removed
-    and whatever was at ``path`` stays as it was.
+    The block writes a file or makes a folder there. If it fails, what it wrote is removed, as are the
+    folders that were made for it, and whatever was at ``path`` stays as it was.
 
     Raises:
         OutputError: the disk is full, read-only or not there.
     """
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        holder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        temporary = holder / path.name
+    with _folder_for(path):
         with writing(path):
-            yield temporary
-            if not (temporary.is_dir() and path.is_dir()):
-                temporary.replace(path)  # refuses to put a file in a folder's place
-                return
-            old = path.rename(holder / "old")
-            try:
-                temporary.rename(path)
-            except OSError:
-                old.rename(path)
-                raise
-    finally:
-        shutil.rmtree(holder, ignore_errors=True)
+            holder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        try:
+            temporary = holder / path.name
+            with writing(path):
+                yield temporary
+                if not (temporary.is_dir() and path.is_dir()):
+                    temporary.replace(path)  # refuses to put a file in a folder's place
+                    return
+                old = path.rename(holder / "old")
+                try:
+                    temporary.rename(path)
+                except OSError:
+                    old.rename(path)
+                    raise
+        finally:
+            shutil.rmtree(holder, ignore_errors=True)
+
+
+@contextmanager
+def _folder_for(path: Path) -> Iterator[None]:
+    """The folder of ``path`` is there in the block; if that fails, what had to be made of it is gone again."""
+    new: list[Path] = []
+    try:
+        with writing(path):
+            new += [folder for folder in path.parents if not folder.exists()]  # the deepest first
+            path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        with suppress(OSError):  # others may have put something there meanwhile
+            for folder in new:
+                folder.rmdir()
+        raise
 
 
 def check_writable(path: Path) -> None:

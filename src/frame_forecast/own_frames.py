@@ -1,11 +1,10 @@
-"""People's own files through a model: `process`, one file or series, and `process_all`, many."""
+"""People's own files through a model: `process`."""
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,13 +13,14 @@ import numpy as np
 from rich.console import Console
 
 from frame_forecast import streaming
-from frame_forecast.errors import ConfigError, DataError, FrameForecastError, FrameForecastWarning, OutputError
+from frame_forecast.devices import BYTES_A_PIXEL, check_memory
+from frame_forecast.errors import ConfigError, DataError, FrameForecastWarning, OutputError
 from frame_forecast.files import replacing
 from frame_forecast.findings import examine
 from frame_forecast.header import Header
 from frame_forecast.io.base import Frame
 from frame_forecast.io.masks import Mask
-from frame_forecast.io.series import find_files, open_file, renumbered
+from frame_forecast.io.series import find_files, renumbered
 from frame_forecast.io.sidecar import SidecarWriter, sidecar_of
 from frame_forecast.io.streams import Stream, check_target, open_reader, open_writer
 from frame_forecast.predict import Forecaster
@@ -44,6 +44,9 @@ class Request:
         detect: treat frames as missing that look broken (`findings.examine`).
         layout: axes of arrays.
         variable: name of the frames in files with several arrays.
+
+    Raises:
+        ConfigError: a forecast of no frames.
     """
 
     task: Task
@@ -54,21 +57,9 @@ class Request:
     layout: str | None = None
     variable: str | None = None
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one input.
-
-    Args:
-        source, target: where from and where to.
-        status: ``done``, ``skipped`` because it was done before, or ``failed``.
-        detail: frames made, or the error.
-    """
-
-    source: str
-    target: Path
-    status: Literal["done", "skipped", "failed"]
-    detail: str
+    def __post_init__(self) -> None:
+        if self.task == "forecast" and self.horizon < 1:
+            raise ConfigError(f"a horizon of {self.horizon} frames", "1 at least", "say how many frames to forecast")
 
 
 def process(
@@ -99,25 +90,26 @@ def process(
         FrameForecastError: whatever reading, the model or writing raises; nothing missing to recreate; or a mask
             that does not fit.
     """
+    forecaster.check_task(request.task)
+    _check_place(source, target, force)
     sidecar = sidecar_of(target)
-    if sidecar.exists() and not force:
-        raise OutputError(f"{sidecar}, which is there already", "a new name", "choose another, or use --force")
-    with open_reader(source, request.layout, request.variable) as stream:
+    with _same_warning_once(), open_reader(source, request.layout, request.variable) as stream:
         check_target(target, stream.header, force)
         hidden, notes = _hidden(stream, request, console)
         with bar(console, "looking") as progress:
             pairs = _watched(hidden(), progress, stream.header.frames)
-            found = streaming.survey(pairs, stream.header, forecaster.longest)
+            found = streaming.survey(pairs, stream.header, forecaster.longest, stream.name)
         shown = (frame for _, frame in hidden())
         if request.task == "recreate" and not found.incomplete:
-            raise DataError(
+            raise NothingMissing(
                 f"{stream.name}, of which nothing is missing",
                 "frames or pixels to fill",
                 "say which with --missing, --mask or --detect",
             )
         header = replace(stream.header, frames=found.frames, scale=found.scale)
+        _check_memory(header, found, request)
         if request.task == "forecast":
-            answers = streaming.forecast(shown, header, found.scale, forecaster, request.horizon)
+            answers = streaming.forecast(shown, header, found, forecaster, request.horizon)
             header, total = _continued(header, request.horizon), request.horizon
         else:
             run = streaming.recreate if request.task == "recreate" else streaming.reconstruct
@@ -125,17 +117,15 @@ def process(
         facts = {
             "source": stream.name,
             "target": target.name,
-            "task": request.task,
-            "model": forecaster.name,
-            "weights_sha256": forecaster.weights_sha256,
-            "request": {key: value for key, value in asdict(request).items() if value} | notes,
+            **recipe(request, forecaster),
+            **notes,
             "scale": asdict(found.scale),
             "units": header.units,
         }
         with ExitStack() as stack:
-            stack.enter_context(_same_warning_once())
-            writer = stack.enter_context(open_writer(target, header, force))
+            # Left in the opposite order: the sidecar appears after the target, which may fail until its end.
             temporary = stack.enter_context(replacing(sidecar))
+            writer = stack.enter_context(open_writer(target, header, force))
             file = stack.enter_context(temporary.open("w", encoding="utf-8"))
             progress = stack.enter_context(bar(console, f"{request.task} with {forecaster.name}"))
             beside = SidecarWriter(file, facts, header.height, header.width)
@@ -148,57 +138,43 @@ def process(
     return f"{count} by {forecaster.name}"
 
 
-def process_all(
-    sources: Sequence[str],
-    target: Path,
-    request: Request,
-    forecaster: Forecaster,
-    *,
-    suffix: str | None = None,
-    shard: str | None = None,
-    force: bool = False,
-    console: Console,
-) -> list[Outcome]:
-    """`process` of each input; one series or file to ``target``, many into the folder ``target``.
+class NothingMissing(DataError):
+    """Nothing to recreate: an error for one input, nothing to do for one of many."""
 
-    A glob or list of files with a frame each is one series, of files with several frames many inputs. Those whose
-    output and sidecar are there are skipped, unless forced; a bad one does not keep the others from being done.
 
-    Args:
-        sources: files, folders or globs.
-        target: a file for one input, a folder for many or for a series of pictures.
-        request, forecaster, force, console: as for `process`.
-        suffix: of the files in the folder; None = the input's.
-        shard: ``2/8`` does the second of eight equal shares of the inputs.
+def recipe(request: Request, forecaster: Forecaster) -> dict[str, Any]:
+    """What an output is made by: what a sidecar says of that."""
+    return {
+        "task": request.task,
+        "model": forecaster.name,
+        "weights_sha256": forecaster.weights_sha256,
+        "request": {key: value for key, value in asdict(request).items() if value and key != "task"},
+    }
 
-    Returns:
-        What became of each. A single input that fails raises its error instead.
 
-    Raises:
-        FrameForecastError: as `process` for a single input; a shard or list of inputs that cannot be.
-    """
-    inputs = _inputs(sources)
-    if inputs is None:
-        if shard is not None or suffix is not None:
-            option = "--shard" if shard is not None else "--suffix"
-            raise ConfigError(f"{option} with one input", "many", f"leave {option} out")
-        source = sources[0] if len(sources) == 1 else list(sources)
-        detail = process(source, target, request, forecaster, force=force, console=console)
-        return [Outcome(str(source), target, "done", detail)]
-    if target.is_file() or (target.suffix and not target.is_dir()):
-        raise OutputError(f"{target} for {len(inputs)} inputs", "a folder", "give a name without a suffix")
-    outcomes = []
-    for path, name in _share(_named(inputs, suffix), shard):
-        own = target / name
-        if not force and own.exists() and sidecar_of(own).exists():
-            outcomes.append(Outcome(str(path), own, "skipped", "done before"))
-            continue
-        try:
-            detail = process(str(path), own, request, forecaster, force=force, console=console)
-            outcomes.append(Outcome(str(path), own, "done", detail))
-        except FrameForecastError as error:
-            outcomes.append(Outcome(str(path), own, "failed", str(error)))
-    return outcomes
+def _check_place(source: str | Sequence[str], target: Path, force: bool) -> None:
+    """Raises OutputError where a target or its sidecar cannot be, whatever its format."""
+    if target.name in ("", ".."):
+        raise OutputError(f"output {str(target)!r}", "a file or folder with a name", "give it one")
+    place = target.resolve()
+    if any(place == one or place in one.parents for one in (file.resolve() for file in find_files(source))):
+        raise OutputError(f"{target}, which is the input or holds it", "another place", "choose another name")
+    sidecar = sidecar_of(target)
+    if sidecar.is_dir():
+        raise OutputError(f"{sidecar}, a folder", "nothing of that name", "choose another name")
+    if sidecar.exists() and not force:
+        raise OutputError(f"{sidecar}, which is there already", "a new name", "choose another, or use --force")
+
+
+def _check_memory(header: Header, found: streaming.Survey, request: Request) -> None:
+    """Raises ConfigError for more frames at once than memory can hold: a long horizon, or a long gap."""
+    pixels = header.channels * header.height * header.width
+    if request.task == "forecast":
+        check_memory(BYTES_A_PIXEL * request.horizon * pixels, f"a horizon of {request.horizon}", "lower it")
+    elif request.task == "recreate":
+        frames = max(len(window.frames) for window in found.windows)
+        what = f"a gap of {header.height}x{header.width} pixels that takes {frames} frames at once"
+        check_memory(BYTES_A_PIXEL * frames * pixels, what, "cut the input there")
 
 
 class _Count:
@@ -267,42 +243,9 @@ def _continued(header: Header, horizon: int) -> Header:
     assert frames is not None
     times = None
     if header.times is not None:
-        later = next_times(list(header.times[-20:]), header.rate, horizon)
+        later = next_times(header.times, header.rate, horizon)
         times = None if later[0] is None else np.array(later)
     return renumbered(replace(header, frames=horizon, times=times), frames)
-
-
-def _inputs(sources: Sequence[str]) -> list[Path] | None:
-    """The files, if they are many inputs; None if they are one file or series."""
-    files = [file for source in sources for file in find_files(source)]
-    if len(files) < 2:
-        return None
-    for file in files:  # the first that can be read tells
-        with contextlib.suppress(FrameForecastError), open_file(file, None) as reader:
-            return None if reader.header.frames == 1 else files
-    return files
-
-
-def _named(inputs: list[Path], suffix: str | None) -> list[tuple[Path, str]]:
-    """Inputs and the names of their outputs.
-
-    Raises:
-        OutputError: two would have the same.
-    """
-    names = [path.name if suffix is None else f"{path.stem}.{suffix.removeprefix('.')}" for path in inputs]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise OutputError(f"two inputs whose output would be {twice}", "names of their own", "do them one by one")
-    return list(zip(inputs, names, strict=True))
-
-
-def _share(inputs: list[tuple[Path, str]], shard: str | None) -> list[tuple[Path, str]]:
-    if shard is None:
-        return inputs
-    number, _, count = shard.partition("/")
-    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-        raise ConfigError(f"shard {shard!r}", "one of several, such as 2/8", "write it so")
-    return inputs[int(number) - 1 :: int(count)]
 
 
 def _watched(items: Iterable[Any], progress: Callable[[int, int | None], None], total: int | None) -> Iterator[Any]:
@@ -311,8 +254,16 @@ def _watched(items: Iterable[Any], progress: Callable[[int, int | None], None], 
         progress(done, total)
 
 
-@contextlib.contextmanager
+@contextmanager
 def _same_warning_once() -> Iterator[None]:
+    """Inside, a warning of this package is shown the first time; frames are read several times, in many windows."""
     with warnings.catch_warnings():
-        warnings.simplefilter("once", FrameForecastWarning)
+        show, shown = warnings.showwarning, set[str]()
+
+        def show_once(message: Warning | str, *where: Any, **more: Any) -> None:
+            if not isinstance(message, FrameForecastWarning) or str(message) not in shown:
+                shown.add(str(message))
+                show(message, *where, **more)
+
+        warnings.showwarning = show_once
         yield

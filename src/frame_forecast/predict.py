@@ -232,6 +232,15 @@ class Forecaster:
         step = self._rounds(horizon)[0]
         return max(self.longest - step, _USUAL_FRAMES // 2 if self._contract is None else self.contract.context)
 
+    def check_task(self, task: str) -> None:
+        """Raises TaskError unless the model has a task."""
+        if task not in self.model.tasks:
+            raise TaskError(
+                f"task {task!r} with {self.name}",
+                " or ".join(sorted(self.model.tasks)),
+                "use a model that has it: see `frame-forecast models`",
+            )
+
     def _check_lengths(self, given: int, horizon: int) -> None:
         """Warns, at the line that called, of lengths that cost accuracy."""
         trained = self._contract
@@ -259,12 +268,7 @@ class Forecaster:
         self, task: str, x: Frames, observed: np.ndarray | Tensor | None, scale: ValueScale | None
     ) -> list[Clip]:
         """One clip an item of the batch, or the only one; all of one length, and such as the model takes."""
-        if task not in self.model.tasks:
-            raise TaskError(
-                f"task {task!r} with {self.name}",
-                " or ".join(sorted(self.model.tasks)),
-                "use a model that has it: see `frame-forecast models`",
-            )
+        self.check_task(task)
         clips = to_clips(x, observed, scale)
         for clip in clips:
             if not self._recreates and not clip.observed.all():
@@ -337,6 +341,8 @@ class Forecaster:
     def canvas(self, task: str, clip: Clip) -> np.ndarray:
         """One run of the model over the frames as they are, however many: ``(T, C, H, W)`` in [0, 1].
 
+        Warns as `recreate` does of too little that is observed, and of more frames than it was trained on.
+
         Args:
             task: ``recreate``, and what is observed need not be predicted well; or ``reconstruct``.
             clip: the canvas.
@@ -347,7 +353,11 @@ class Forecaster:
         """
         frames, observed = _stack(self._clips(task, clip, None, None))
         call = Call(self.name, None, None, total=1)
-        return self._run(frames, observed, call, holes_only=task == "recreate")[0].numpy()
+        call.look_at(frames, observed, [clip.source])
+        self._check_gaps(len(clip.values))
+        prediction = self._run(frames, observed, call, holes_only=task == "recreate")[0].numpy()
+        call.warn()
+        return prediction
 
     @torch.inference_mode()
     def _run(self, frames: Tensor, observed: Tensor, call: Call, holes_only: bool = False) -> Tensor:

@@ -43,12 +43,14 @@ class Survey:
         never: bool ``(1, H, W)``, pixels of which the source has no value in any frame, such as those out of
             a radar's reach: they stay missing.
         windows: around what is missing.
+        source: where the frames came from, for messages.
     """
 
     frames: int
     scale: ValueScale
     never: np.ndarray
     windows: list[Window]
+    source: str
 
     @property
     def incomplete(self) -> int:
@@ -56,13 +58,14 @@ class Survey:
         return sum(len(window.kept) for window in self.windows)
 
 
-def survey(frames: Iterable[tuple[Frame, Frame]], header: Header, longest: int) -> Survey:
+def survey(frames: Iterable[tuple[Frame, Frame]], header: Header, longest: int, source: str = "frames") -> Survey:
     """Goes through a stream once.
 
     Args:
         frames: each as the source has it, and less what is to be treated as missing.
         header: of the stream.
         longest: frames of a window.
+        source: where the frames came from, for messages.
 
     Raises:
         DataError: nothing is left to see, or whatever reading the frames raises.
@@ -81,8 +84,8 @@ def survey(frames: Iterable[tuple[Frame, Frame]], header: Header, longest: int) 
     first, last = missing.spans(never)
     windows = around(first, last, longest)
     if missing.nothing_seen:
-        raise DataError("frames of which nothing is left to see", "some that are observed", "hide less of them")
-    return Survey(count, header.scale or scale_of_range(low, high, header.dtype), never, windows)
+        raise DataError(f"{source}, of which nothing is left to see", "observed pixels", "hide less of it")
+    return Survey(count, header.scale or scale_of_range(low, high, header.dtype), never, windows, source)
 
 
 def recreate(frames: Iterable[Frame], found: Survey, forecaster: Forecaster) -> Iterator[Made]:
@@ -111,16 +114,18 @@ def recreate(frames: Iterable[Frame], found: Survey, forecaster: Forecaster) -> 
             answers.append(Made(Frame(values, canvas.observed[k] | new), new))
         return answers
 
-    return _in_windows(frames, found.windows, found.scale, fill)
+    return _in_windows(frames, found.windows, found, fill)
 
 
 def reconstruct(frames: Iterable[Frame], found: Survey, forecaster: Forecaster) -> Iterator[Made]:
     """Each frame as the model understands it (see `Forecaster.reconstruct`).
 
     Arguments, what is yielded and errors are those of `recreate`; everything is made but what the source never has.
+    A model that does not recreate gets as many frames at once as it was trained to be given, not the whole stream.
     """
-    passes = forecaster.model.passes
-    windows = [one for window in cut(found.frames, forecaster.longest) for one in interleave(window, passes)]
+    recreates = "recreate" in forecaster.model.tasks
+    length = forecaster.longest if recreates else forecaster.contract.context
+    windows = [one for window in cut(found.frames, length) for one in interleave(window, forecaster.model.passes)]
 
     def predict(canvas: Clip, window: Window) -> list[Made]:
         hidden = [t - window.frames.start for t in window.hidden]
@@ -134,40 +139,41 @@ def reconstruct(frames: Iterable[Frame], found: Survey, forecaster: Forecaster) 
             answers.append(Made(Frame(values, ~found.never), ~found.never))
         return answers
 
-    return _in_windows(frames, windows, found.scale, predict)
+    return _in_windows(frames, windows, found, predict)
 
 
 def forecast(
-    frames: Iterable[Frame], header: Header, scale: ValueScale, forecaster: Forecaster, horizon: int
+    frames: Iterable[Frame], header: Header, found: Survey, forecaster: Forecaster, horizon: int
 ) -> Iterator[Made]:
     """The frames after the stream.
 
     Args:
-        frames: the stream; its last frames are held in memory, as many as the model looks at.
+        frames: the stream, less what is to be treated as missing; its last frames are held in memory, as many as
+            the model looks at.
         header: of the stream, for the times.
-        scale: takes the values to [0, 1].
+        found: by `survey` in these very frames.
         forecaster: of a model that forecasts.
         horizon: frames to forecast.
 
     Yields:
-        ``horizon`` frames, in order, with times if the stream has any.
+        ``horizon`` frames, in order, with times if the stream has any; made but for what the source never has.
 
     Raises:
         ShapeError, TaskError: the model does not take such frames, or does not forecast.
     """
     context = forecaster.context(horizon) or forecaster.contract.context
     last: deque[Frame] = deque(frames, maxlen=context)
-    made = forecaster.forecast(_clip(list(last), scale), horizon)
-    times = next_times([frame.time for frame in last], header.rate, horizon)
-    known = np.ones((1, *made.values.shape[2:]), dtype=bool)
+    made = forecaster.forecast(_clip(list(last), found), horizon)
+    times = next_times([] if header.times is None else header.times, header.rate, horizon)
     for values, time in zip(made.values, times, strict=True):
-        yield Made(Frame(values, known, time), known)
+        np.copyto(values, last[-1].values, where=found.never)
+        yield Made(Frame(values, ~found.never, time), ~found.never)
 
 
 def _in_windows(
     frames: Iterable[Frame],
     windows: list[Window],
-    scale: ValueScale,
+    found: Survey,
     predict: Callable[[Clip, Window], list[Made]],
 ) -> Iterator[Made]:
     """Each frame of a stream: from the window that keeps it, or as it is.
@@ -175,7 +181,7 @@ def _in_windows(
     Args:
         frames: the stream.
         windows: that keep a frame once at most.
-        scale: of the canvases.
+        found: in the stream.
         predict: the kept frames of a window, given its canvas.
     """
     waiting = deque(sorted(windows, key=lambda window: window.frames.stop))
@@ -190,7 +196,7 @@ def _in_windows(
         while waiting and waiting[0].frames.stop == t + 1:
             window = waiting.popleft()
             starts.popleft()
-            canvas = _clip([buffer[s - first] for s in window.frames], scale)
+            canvas = _clip([buffer[s - first] for s in window.frames], found)
             for s, answer in zip(window.kept, predict(canvas, window), strict=True):
                 time = buffer[s - first].time
                 answers[s] = replace(answer, frame=replace(answer.frame, time=time))
@@ -200,6 +206,6 @@ def _in_windows(
             first += 1
 
 
-def _clip(frames: list[Frame], scale: ValueScale) -> Clip:
-    values = np.stack([frame.values for frame in frames])
-    return Clip(values.astype(frames[0].values.dtype, copy=False), np.stack([f.observed for f in frames]), scale)
+def _clip(frames: list[Frame], found: Survey) -> Clip:
+    values = np.stack([frame.values for frame in frames]).astype(frames[0].values.dtype, copy=False)
+    return Clip(values, np.stack([frame.observed for frame in frames]), found.scale, source=found.source)

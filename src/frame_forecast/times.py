@@ -8,21 +8,24 @@ import numpy as np
 Time = float | np.datetime64
 """Seconds from the first frame, or a date in UTC."""
 
+_LAST_TIMES = 20  # tell the usual step
 
-def next_times(times: Sequence[Time | None], rate: Fraction | None, horizon: int) -> list[Time | None]:
-    """The times of ``horizon`` frames after frames at these times.
+
+def next_times(times: np.ndarray | Sequence[Time], rate: Fraction | None, horizon: int) -> list[Time] | list[None]:
+    """The times of ``horizon`` frames after frames at these times; None where they cannot be known.
 
     Args:
-        times: of the last frames.
-        rate: frames a second, where it is known; otherwise the usual step between the times goes on.
+        times: of the frames so far; none if they are unknown.
+        rate: frames a second, where it is known; otherwise the usual step between the last times goes on.
         horizon: how many.
     """
-    known = [time for time in times if time is not None]
-    if len(known) < len(times) or not known or (rate is None and len(known) < 2):
+    last = np.array(times[-_LAST_TIMES:])
+    if len(last) == 0 or (rate is None and len(last) == 1):
         return [None] * horizon
-    if isinstance(known[-1], np.datetime64):
-        steps = np.diff(np.array(known)).astype("timedelta64[us]").astype(np.int64)
-        micro = round(1e6 / rate) if rate else int(np.median(steps))
-        return [known[-1] + np.timedelta64((i + 1) * micro, "us") for i in range(horizon)]
-    step = float(1 / rate) if rate else float(np.median(np.diff(np.array(known, dtype=np.float64))))
-    return [float(known[-1]) + (i + 1) * step for i in range(horizon)]
+    ahead = range(1, horizon + 1)
+    if last.dtype.kind == "M":
+        last = last.astype("datetime64[us]")
+        step = 1e6 / rate if rate else np.median(np.diff(last).astype(np.int64))
+        return [last[-1] + np.timedelta64(round(i * step), "us") for i in ahead]
+    step = 1 / rate if rate else np.median(np.diff(last))
+    return [float(last[-1]) + float(i * step) for i in ahead]

@@ -2,13 +2,17 @@
 
 import math
 import sys
+from collections.abc import Callable
+from unittest.mock import Mock
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from frame_forecast.errors import ConfigError, ShapeError
-from frame_forecast.models import Model, create
+from frame_forecast.models import Model, create, optical_flow
+from frame_forecast.nn.motion import warp
 
 T, H, W = 9, 72, 96
 VELOCITY = (2.3, -1.2)  # pixels a frame, x first
@@ -65,17 +69,56 @@ def test_a_moving_texture_is_restored(model: Model, missing: tuple[int, ...], ch
     assert error(create("linear")(frames, observed), frames, ~observed) > 4 * EXACT
 
 
+def test_all_channels_show_the_motion(model: Model) -> None:
+    frames, observed = texture().repeat(1, 1, 3, 1, 1), all_but(3, 4, 8)
+    frames[:, :, 0], frames[:, :, 2] = 0.5, 0.0
+    assert error(model(frames, observed), frames, ~observed) < EXACT
+
+
 def test_faint_frames_are_stretched_for_the_flow(model: Model) -> None:
     """They differ by less than one of 255 levels."""
     frames, observed = texture(low=0.5, high=0.503), all_but(3, 4, 8)
     assert error(model(frames, observed), frames, ~observed) < EXACT * 0.003
 
 
-def test_what_is_hidden_has_no_part_in_the_stretch(model: Model) -> None:
+def test_what_is_never_observed_has_no_part_in_the_stretch(model: Model) -> None:
     frames = texture(low=0.5, high=0.503)
     observed = all_but(3, 4, 8).repeat(1, 1, 1, H, W)
     observed[:, :, :, :5] = False  # never observed: 0 there
     assert error(model(frames, observed), frames, ~observed) < EXACT * 0.003
+
+
+def seen_from(place: Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]) -> Tensor:
+    """One texture whose pixel ``(x, y)``, from the middle, is at time t that at ``place(t, x, y)``."""
+    canvas = texture()[:, 0]
+    x, y = torch.meshgrid(torch.arange(W) - W / 2, torch.arange(H) - H / 2, indexing="xy")
+    frames = []
+    for t in range(T):
+        there = place(t, x, y)
+        frames.append(warp(canvas, torch.stack([there[0] - x, there[1] - y])[None], "border"))
+    return torch.stack(frames, dim=1)
+
+
+def test_what_grows_has_another_flow_at_each_time_of_a_gap(model: Model) -> None:
+    frames = seen_from(lambda t, x, y: (x / (1 + 0.08 * t), y / (1 + 0.08 * t)))
+    observed = all_but(2, 3, 4, 5, 6)
+    assert error(model(frames, observed), frames, ~observed) < 0.011
+    assert error(create("linear")(frames, observed), frames, ~observed) > 0.15
+
+
+def test_what_turns_goes_on_turning(model: Model) -> None:
+    def place(t: int, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        cos, sin = math.cos(0.08 * t), math.sin(0.08 * t)
+        return cos * x - sin * y, sin * x + cos * y
+
+    frames, observed = seen_from(place), all_but(4, 5, 6, 7, 8)
+    assert error(model(frames, observed), frames, ~observed) < 0.1
+    assert error(create("linear")(frames, observed), frames, ~observed) > 0.3
+
+
+def test_the_nearer_end_of_a_gap_counts_for_more(model: Model) -> None:
+    frames = torch.linspace(0.1, 0.9, T).view(1, T, 1, 1, 1).expand(1, T, 1, 20, 24)
+    torch.testing.assert_close(model(frames, all_but(1, 4, 5, 6)), frames)
 
 
 def test_a_block_that_is_lost_for_a_while_is_restored(model: Model) -> None:
@@ -87,11 +130,19 @@ def test_a_block_that_is_lost_for_a_while_is_restored(model: Model) -> None:
     assert error(create("linear")(frames, observed), frames, ~observed) > 4 * EXACT
 
 
+def test_the_last_motion_is_that_of_a_frame_that_shows_more_than_the_block(model: Model) -> None:
+    frames = texture()
+    observed = all_but(6).repeat(1, 1, 1, H, W)
+    observed[:, 8, :, 26:46, 36:56] = False
+    observed[:, 6, :, 26:46, 36:56] = True
+    assert error(model(frames, observed)[:, 8:], frames[:, 8:], ~observed[:, 8:]) < EXACT
+
+
 def test_a_hole_in_one_end_of_a_gap_is_filled_from_the_other(model: Model) -> None:
     frames = texture()
     observed = all_but(4).repeat(1, 1, 1, H, W)
     observed[:, 3, :, 30:42, 40:52] = False
-    assert error(model(frames, observed)[:, 4:5], frames[:, 4:5], torch.tensor(True)) < EXACT
+    assert error(model(frames, observed)[:, 4:5], frames[:, 4:5], torch.tensor(True)) < 2 * EXACT
 
 
 @pytest.mark.parametrize(("share", "gain"), [(0.1, 10.0), (0.3, 6.0)])
@@ -103,6 +154,14 @@ def test_pixels_lost_here_and_there_are_better_than_on_a_line(model: Model, shar
         for one in (model, create("linear"))
     ]
     assert 10 * math.log10(mse[1] / mse[0]) > gain
+
+
+def test_pixels_lost_here_and_there_need_few_flows(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    flows = Mock(return_value=np.zeros((H, W, 2), np.float32))
+    monkeypatch.setattr(optical_flow, "_dis", flows)
+    observed = torch.rand((1, T, 1, H, W), generator=torch.Generator().manual_seed(1)) >= 0.3
+    model(texture(), observed)
+    assert flows.call_count == 2 * (T - 1)  # both ways between the frames beside, and one way at either end
 
 
 @pytest.mark.parametrize("kind", ["frames", "blocks", "pixels"])
@@ -129,12 +188,20 @@ def test_what_is_never_observed_is_0_and_drags_nothing_along(model: Model) -> No
     frames = texture(low=0.3)
     observed = all_but(3, 4, 8).repeat(1, 1, 1, H, W)
     observed[..., 70:] = False
+    observed[..., 40, 30] = False  # a dead pixel
     prediction = model(frames, observed)
     assert not prediction[..., 70:].any()
-    assert prediction[..., :70].min() > 0.25
+    assert not prediction[..., 40, 30].any()
     beside = torch.zeros((H, W), dtype=torch.bool)
-    beside[:, :64] = True  # of the edge, with what has come from beyond it
+    beside[:, :64] = True  # further in than what has come over the edge
+    beside[40, 30] = False
+    assert prediction[..., beside].min() > 0.25
     assert error(prediction, frames, ~observed & beside) < EXACT
+
+
+def test_nothing_is_above_1(model: Model) -> None:
+    frames = (texture() > 0.4).float()
+    assert model(frames, all_but(0, 3, 4, 8)).max() == 1
 
 
 @pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
@@ -176,7 +243,7 @@ def test_frames_of_any_size(model: Model, size: tuple[int, int], channels: int) 
 
 
 def test_small_frames_are_followed_too(model: Model) -> None:
-    frames, observed = texture()[..., 30:46, 30:48], all_but(4)
+    frames, observed = texture()[..., 30:46, 30:70], all_but(4)
     wrong = [(one(frames, observed) - frames)[:, 4, :, 4:-4, 4:-4].square().mean() for one in (model, create("linear"))]
     assert wrong[0] < wrong[1] / 10
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from frame_forecast.errors import DataError
-from frame_forecast.io.base import reading
+from frame_forecast.io.base import Frame, reading
 from frame_forecast.io.series import find_files, open_file
 from frame_forecast.io.sidecar import SUFFIX, made_masks, read_sidecar
 from frame_forecast.io.streams import open_reader
@@ -17,7 +17,8 @@ class Mask:
     """Observed masks from a file, to be gone through any number of times.
 
     A NumPy array, ``(H, W)``, ``(T, H, W)`` or ``(T, 1, H, W)``, of bool or numbers; a picture, a video or a
-    series: 0 is missing, anything else observed. A sidecar: what was made is missing.
+    series: 0 is missing, and so is what is transparent or no number; anything else is observed. A sidecar: what
+    was made is missing.
 
     Args:
         path: a file, folder or glob.
@@ -35,14 +36,18 @@ class Mask:
         self._array = _load(Path(path)) if path.endswith(".npy") else None
         if self._array is not None:
             self.repeats = len(self._array) == 1
+            size = self._array.shape[2:]
         elif path.endswith(SUFFIX):
             self.repeats = False
+            facts = read_sidecar(Path(path))
+            size = facts["height"], facts["width"]
         else:
-            self.repeats = self._single() is not None
-        first = next(iter(self))  # a file of frames has one at least
-        if first.shape != (1, height, width):
+            single = self._single()
+            self.repeats = single is not None
+            size = (next(self._frames()) if single is None else single).shape[1:]  # a file has one frame at least
+        if size != (height, width):
             raise DataError(
-                f"{path}, a mask of {first.shape[1]}x{first.shape[2]} pixels",
+                f"{path}, a mask of {size[0]}x{size[1]} pixels",
                 f"{height}x{width} like the frames",
                 "make it of that size",
             )
@@ -50,7 +55,7 @@ class Mask:
     def __iter__(self) -> Iterator[np.ndarray]:
         """bool ``(1, H, W)``, one for each frame."""
         if self._array is not None:
-            return repeat(self._array[0] != 0) if self.repeats else (frame != 0 for frame in self._array)
+            return repeat(_seen(self._array[0])) if self.repeats else map(_seen, self._array)
         if self._path.endswith(SUFFIX):
             return (~made for made in made_masks(read_sidecar(Path(self._path))))
         single = self._single()
@@ -59,7 +64,7 @@ class Mask:
     def _frames(self) -> Iterator[np.ndarray]:
         with open_reader(self._path) as stream:
             for frame in stream:
-                yield (frame.values != 0).any(axis=0, keepdims=True)
+                yield _of_frame(frame)
 
     def _single(self) -> np.ndarray | None:
         """The mask of a file with one frame."""
@@ -70,13 +75,27 @@ class Mask:
             if reader.header.frames != 1:
                 return None
             (frame,) = list(reader)
-            return (frame.values != 0).any(axis=0, keepdims=True)
+            return _of_frame(frame)
+
+
+def _of_frame(frame: Frame) -> np.ndarray:
+    """The mask, bool ``(1, H, W)``, of a frame whose second or fourth channel is how opaque it is."""
+    colours, opacity = (frame.values[:-1], frame.values[-1:]) if len(frame.values) in (2, 4) else (frame.values, None)
+    seen = _seen(colours).any(axis=0, keepdims=True) & frame.observed
+    return seen if opacity is None else seen & _seen(opacity)
+
+
+def _seen(values: np.ndarray) -> np.ndarray:
+    return (values != 0) & ~np.isnan(values)
 
 
 def _load(path: Path) -> np.ndarray:
     """An array as ``(T, 1, H, W)``, on disk until it is used."""
     with reading(path):
         array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if not isinstance(array, np.ndarray):  # an .npz of another name
+        array.close()
+        raise DataError(f"{path}, in which there is no single array", "one that numpy.save wrote", "save it so")
     if array.ndim == 2:
         array = array[None]
     if array.ndim == 3:

@@ -15,6 +15,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from frame_forecast.errors import DataError
+from frame_forecast.io.base import check_frame_size
 
 SCHEMA = 1
 SUFFIX = ".made.json"
@@ -68,16 +69,31 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     """What a sidecar says.
 
     Raises:
-        DataError: it is none, or of another version.
+        DataError: it is none, of another version, or damaged.
     """
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-        if facts["schema"] == SCHEMA and isinstance(facts["frames"], list) and facts["frames_written"] >= 1:
+        if facts["schema"] == SCHEMA:
+            _check_numbers(facts)
+            check_frame_size(path, 1, facts["height"], facts["width"], np.dtype(bool))
             return facts
         found = f"schema {facts['schema']!r}"
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         found = f"{type(error).__name__}: {error}"
     raise DataError(f"{path}: {found}", f"a sidecar of schema {SCHEMA}", "give one that this version wrote")
+
+
+def _check_numbers(facts: dict[str, Any]) -> None:
+    """Raises ValueError, KeyError or TypeError for sizes or numbers of frames that cannot be."""
+    for key in ("height", "width", "frames_written"):
+        if type(facts[key]) is not int or facts[key] < 1:
+            raise ValueError(f"{key} {facts[key]!r}")
+    before = -1
+    for entry in facts["frames"]:
+        number = entry["frame"]
+        if type(number) is not int or not before < number < facts["frames_written"]:
+            raise ValueError(f"frame {number!r} after {before} of {facts['frames_written']}")
+        before = number
 
 
 def made_masks(facts: dict[str, Any]) -> Iterator[np.ndarray]:
@@ -89,25 +105,47 @@ def made_masks(facts: dict[str, Any]) -> Iterator[np.ndarray]:
     Raises:
         DataError: entries that are damaged.
     """
-    try:
-        H, W = int(facts["height"]), int(facts["width"])
-        entries = {int(entry["frame"]): entry for entry in facts["frames"]}
-        last, last_number = np.zeros((1, H, W), dtype=bool), -1
-        for number in range(int(facts["frames_written"])):
-            entry = entries.get(number)
-            if entry is None:
-                yield np.zeros((1, H, W), dtype=bool)
-            elif "made" in entry:
-                # Bounded by what a frame needs, so that a damaged or hostile entry fills no memory.
-                packed = zlib.decompressobj().decompress(base64.b64decode(entry["made"]), (H * W + 7) // 8)
-                bits = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=H * W)
-                last, last_number = bits.astype(bool).reshape(1, H, W), number
-                yield last
+    H, W = facts["height"], facts["width"]
+    entries = {entry["frame"]: entry for entry in facts["frames"]}
+    last, last_number = np.zeros((1, H, W), dtype=bool), -1
+    for number in range(facts["frames_written"]):
+        entry = entries.get(number)
+        if entry is None:
+            yield np.zeros((1, H, W), dtype=bool)
+            continue
+        try:
+            if "made" in entry:
+                last, last_number = _unpack(entry["made"], H, W), number
+                made = last
             elif "like" in entry:
-                if int(entry["like"]) != last_number:
-                    raise ValueError(f"frame {number} is like {entry['like']}, which is not the last one")
-                yield last
+                if entry["like"] != last_number:
+                    raise ValueError(f"like frame {entry['like']!r}, which is not the last one with its own")
+                made = last
             else:
-                yield np.ones((1, H, W), dtype=bool)
-    except (KeyError, TypeError, ValueError, zlib.error) as error:
-        raise DataError(f"a sidecar with {error}", "whole entries", "give one that this version wrote") from error
+                made = np.ones((1, H, W), dtype=bool)
+            if np.count_nonzero(made) != entry["pixels"]:
+                raise ValueError(f"{entry['pixels']!r} pixels said and {np.count_nonzero(made)} given")
+        except (KeyError, TypeError, ValueError, zlib.error) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise DataError(
+                f"a sidecar whose frame {number} is damaged: {reason}",
+                "a whole one",
+                "give one that this version wrote",
+            ) from error
+        yield made
+
+
+def _unpack(text: str, height: int, width: int) -> np.ndarray:
+    """bool ``(1, H, W)`` of an entry's ``made``.
+
+    Raises:
+        TypeError, ValueError, zlib.error: it is damaged.
+    """
+    size = (height * width + 7) // 8
+    unpacking = zlib.decompressobj()
+    # Bounded by one byte more than a frame needs, so that a damaged or hostile entry fills no memory.
+    packed = unpacking.decompress(base64.b64decode(text, validate=True), size + 1)
+    if len(packed) != size or not unpacking.eof:
+        raise ValueError(f"other than the {size} bytes of {height}x{width} pixels")
+    bits = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=height * width)
+    return bits.astype(bool).reshape(1, height, width)

@@ -1,0 +1,167 @@
+"""Many of people's own files through a model: `process_all`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+
+from frame_forecast.errors import ConfigError, FrameForecastError, OutputError
+from frame_forecast.io.series import find_files, open_file
+from frame_forecast.io.sidecar import read_sidecar, sidecar_of
+from frame_forecast.own_frames import NothingMissing, Request, process, recipe
+from frame_forecast.predict import Forecaster
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one input.
+
+    Args:
+        source, target: where from and where to.
+        status: ``done``; ``skipped``, because it was done before or there is nothing to do; or ``failed``.
+        detail: frames made, why it was skipped, or the error.
+    """
+
+    source: str
+    target: Path
+    status: Literal["done", "skipped", "failed"]
+    detail: str
+
+
+def process_all(
+    sources: Sequence[str],
+    target: Path,
+    request: Request,
+    forecaster: Forecaster,
+    *,
+    suffix: str | None = None,
+    shard: str | None = None,
+    force: bool = False,
+    console: Console,
+) -> list[Outcome]:
+    """`process` of each input; one series or file to ``target``, many into the folder ``target``.
+
+    A glob or list of files with a frame each is one series, of files with several frames many inputs; so is a
+    single one that a glob matches, or that is given with ``suffix`` or ``shard``, unless ``target`` is a file's
+    name. Those that were done before, by the same model in the same way, are skipped, unless forced, as are those
+    of which nothing is missing; a bad one does not keep the others from being done.
+
+    Args:
+        sources: files, folders or globs.
+        target: a file for one input, a folder for many or for a series of pictures.
+        request, forecaster, force, console: as for `process`.
+        suffix: of the files in the folder; None = the input's.
+        shard: ``2/8`` does the second of eight equal shares of the inputs.
+
+    Returns:
+        What became of each. A single input that fails raises its error instead.
+
+    Raises:
+        FrameForecastError: as `process` for a single input; a task that the model does not have; a shard or list
+            of inputs that cannot be.
+    """
+    forecaster.check_task(request.task)
+    files = [file for source in sources for file in find_files(source)]
+    if len(files) > 1:
+        is_one = _is_series(files, request)
+    else:  # a glob that matches one file is not known to do so by who wrote it
+        found = files != [Path(source) for source in sources]
+        is_one = bool(target.suffix) or not (found or suffix is not None or shard is not None)
+    if is_one:
+        if shard is not None or suffix is not None:
+            option = "--shard" if shard is not None else "--suffix"
+            raise ConfigError(f"{option} with one input", "many, and a folder for them", f"leave {option} out")
+        source, name = (sources[0],) * 2 if len(sources) == 1 else ([*map(str, files)], f"{files[0]} and others")
+        detail = process(source, target, request, forecaster, force=force, console=console)
+        return [Outcome(name, target, "done", detail)]
+    if target.is_file() or (target.suffix and not target.is_dir()):
+        raise OutputError(f"{target} for {len(files)} inputs", "a folder", "give a name without a suffix")
+    return [
+        _process_one_of_many(path, target / name, request, forecaster, force, console)
+        for path, name in _share(_named(files, suffix), shard)
+    ]
+
+
+def _process_one_of_many(
+    path: Path, target: Path, request: Request, forecaster: Forecaster, force: bool, console: Console
+) -> Outcome:
+    source = str(path)
+    try:
+        if not force and _was_done(target, recipe(request, forecaster)):
+            return Outcome(source, target, "skipped", "done before")
+        detail = process(source, target, request, forecaster, force=force, console=console)
+        return Outcome(source, target, "done", detail)
+    except NothingMissing:
+        return Outcome(source, target, "skipped", "nothing is missing")
+    except FrameForecastError as error:
+        return Outcome(source, target, "failed", str(error))
+    except OSError as error:  # such as a name that is too long
+        return Outcome(source, target, "failed", f"{error.filename or path}: {error.strerror or error}")
+
+
+def _was_done(target: Path, recipe: dict[str, Any]) -> bool:
+    """Whether the target is there and was made by this recipe; False too if there is none, or no sidecar.
+
+    Raises:
+        OutputError: it was made by another.
+        DataError: its sidecar is damaged.
+    """
+    sidecar = sidecar_of(target)
+    if not (target.exists() and sidecar.exists()):
+        return False
+    said = read_sidecar(sidecar)
+    other = [key for key, value in recipe.items() if said.get(key) != value]
+    if other:
+        raise OutputError(
+            f"{target}, which is there already, made with another {' and '.join(other)}",
+            "a new name",
+            "choose another folder, or use --force",
+        )
+    return True
+
+
+def _is_series(files: list[Path], request: Request) -> bool:
+    """Whether several files have a frame each and so are one input: the first that can be read tells.
+
+    Raises:
+        ConfigError: none can be, for the request's layout or variable or for want of a package.
+    """
+    refusal: ConfigError | None = None
+    for file in files:
+        try:
+            with warnings.catch_warnings(action="ignore"), open_file(file, request.layout, request.variable) as reader:
+                return reader.header.frames == 1
+        except ConfigError as error:
+            refusal = refusal or error
+        except FrameForecastError:  # said when its turn comes
+            continue
+    if refusal is not None:
+        raise refusal
+    return False
+
+
+def _named(inputs: list[Path], suffix: str | None) -> list[tuple[Path, str]]:
+    """Inputs and the names of their outputs.
+
+    Raises:
+        OutputError: two would have the same.
+    """
+    names = [path.name if suffix is None else f"{path.stem}.{suffix.removeprefix('.')}" for path in inputs]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise OutputError(f"two inputs whose output would be {twice}", "names of their own", "do them one by one")
+    return list(zip(inputs, names, strict=True))
+
+
+def _share(inputs: list[tuple[Path, str]], shard: str | None) -> list[tuple[Path, str]]:
+    if shard is None:
+        return inputs
+    number, _, count = shard.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise ConfigError(f"shard {shard!r}", "one of several, such as 2/8", "write it so")
+    return inputs[int(number) - 1 :: int(count)]

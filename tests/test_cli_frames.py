@@ -1,0 +1,278 @@
+"""forecast, recreate and reconstruct as commands: what is printed, where, and how they end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from frame_forecast import __main__, weights
+from frame_forecast.io.clips import read
+from frame_forecast.models.registry import entry_of
+
+T, SIZE = 8, 12
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Outcome]
+
+
+def noise(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(1, 250, (T, SIZE, SIZE + 1), dtype=np.uint8)
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs ``frame-forecast`` in this process, in a working directory with ``in.npy`` and ``clips``."""
+    monkeypatch.chdir(tmp_path)
+    np.save("in.npy", noise())
+    Path("clips").mkdir()
+    for number in range(3):
+        np.save(f"clips/c{number}.npy", noise(number))
+
+    def run(line: str) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["frame-forecast", *line.split()])
+        code = 0
+        try:
+            __main__.main()
+        except SystemExit as end:
+            code = end.code
+        printed = capsys.readouterr()
+        assert isinstance(code, int)
+        return Outcome(code, printed.out, printed.err)
+
+    return run
+
+
+def listing(folder: Path) -> dict[str, bytes | None]:
+    """Every path below a folder with its content, None for a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+def refused(command: Command, line: str, *words: str) -> None:
+    """Asserts one line on stderr with these words, exit code 2, and a working directory as it was."""
+    before = listing(Path())
+    outcome = command(line)
+    assert outcome.code == 2, outcome
+    assert outcome.out == ""
+    assert outcome.err.startswith("frame-forecast: "), outcome.err
+    assert outcome.err.count("\n") == 1, outcome.err
+    for word in words:
+        assert word in outcome.err
+    assert listing(Path()) == before
+
+
+@pytest.mark.parametrize(
+    ("line", "frames", "said"),
+    [
+        ("forecast in.npy --horizon 3 -o out.npy", 3, "3 of 3 frames made by optical_flow"),
+        ("forecast in.npy --horizon 3 -o out.npy --model copy_last", 3, "3 of 3 frames made by copy_last"),
+        ("recreate in.npy --missing 2,4-5 -o out.npy", T, "3 of 8 frames made by optical_flow"),
+        ("recreate in.npy --missing 2 -o out.npy --model linear", T, "1 of 8 frames made by linear"),
+        ("reconstruct in.npy --out out.npy --model nearest", T, "8 of 8 frames made by nearest"),
+    ],
+)
+def test_each_task_in_one_command(line: str, frames: int, said: str, command: Command) -> None:
+    outcome = command(line)
+    assert outcome == Outcome(0, f"done: in.npy -> out.npy: {said}\n", "")
+    assert np.load("out.npy").shape == (frames, SIZE, SIZE + 1)
+    assert json.loads(Path("out.npy.made.json").read_text())["frames_written"] == frames
+
+
+def test_all_options_reach_what_they_are_for(command: Command) -> None:
+    values = noise()
+    values[5] = 0
+    np.save("in.npy", values.transpose(1, 2, 0))
+    mask = np.full((SIZE, SIZE + 1), 255, np.uint8)
+    mask[:2] = 0
+    Image.fromarray(mask).save("mask.png")
+    how = "--missing 2 --mask mask.png --detect --layout HWT --model linear --device cpu"
+    outcome = command(f"recreate in.npy -o out.tif {how}")
+    assert outcome.code == 0, outcome
+    said = json.loads(Path("out.tif.made.json").read_text())
+    assert said["request"] == {"missing": "2", "mask": "mask.png", "detect": True, "layout": "HWT"}
+    assert said["detected"] == {"blank": "5"}
+    got = read("out.tif").values[:, 0]
+    kept = np.delete(np.arange(T), [2, 5])
+    np.testing.assert_array_equal(got[kept, 2:], values[kept, 2:])
+    assert not np.array_equal(got[kept, :2], values[kept, :2])
+
+
+def test_a_variable_among_several(command: Command) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File("in.h5", "w") as file:
+        file["a"], file["b"] = noise(1), noise(2)
+    refused(command, "recreate in.h5 --missing 2 -o out.npy", "in.h5")
+    outcome = command("recreate in.h5 --missing 2 -o out.npy --variable b --model linear")
+    assert outcome.code == 0, outcome
+    np.testing.assert_array_equal(np.load("out.npy")[3:], noise(2)[3:])
+    assert json.loads(Path("out.npy.made.json").read_text())["request"] == {"missing": "2", "variable": "b"}
+
+
+def test_many_files_some_of_which_fail(command: Command) -> None:
+    Path("clips/c1.npy").write_bytes(b"")
+    outcome = command("recreate clips/*.npy --missing 3 -o out --model linear")
+    assert outcome.code == 1
+    assert outcome.out.splitlines() == [
+        f"done: clips/c{number}.npy -> out/c{number}.npy: 1 of 8 frames made by linear" for number in (0, 2)
+    ]
+    assert outcome.err.splitlines() == [
+        "failed: clips/c1.npy -> out/c1.npy: clips/c1.npy: 0 bytes: expected a whole file that can be read; "
+        "check the file or fetch it again",
+        "1 of 3 failed",
+    ]
+    np.save("clips/c1.npy", noise(1))
+    outcome = command("recreate clips/*.npy --missing 3 -o out --model linear")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert [line.split(":")[0] for line in outcome.out.splitlines()] == ["skipped", "done", "skipped"]
+    outcome = command("recreate clips/*.npy --missing 4 -o out --model linear")
+    assert outcome.code == 1
+    assert outcome.err.splitlines()[-1] == "3 of 3 failed"
+    assert "another request" in outcome.err
+    outcome = command("recreate clips/*.npy --missing 4 -o out --model linear --force")
+    assert (outcome.code, outcome.out.count("done: ")) == (0, 3)
+
+
+def test_shares_and_suffixes(command: Command) -> None:
+    outcome = command("reconstruct clips/*.npy -o out --model linear --shard 2/2 --suffix .mkv")
+    assert outcome.out == "done: clips/c1.npy -> out/c1.mkv: 8 of 8 frames made by linear\n"
+    assert sorted(path.name for path in Path("out").iterdir()) == ["c1.mkv", "c1.mkv.made.json"]
+
+
+def damage() -> None:
+    """Inputs that cannot be."""
+    whole = Path("in.npy").read_bytes()
+    Path("cut.npy").write_bytes(whole[:-5])
+    Path("empty.npy").touch()
+    Path("text.mkv").write_text("no video")
+    Path("text.tif").write_text("no picture")
+    Path("huge.npy").write_bytes(whole.replace(b"(8, 12, 13), }      ", b"(8, 12, 99999999), }"))
+    np.save("nan.npy", np.full((T, SIZE, SIZE + 1), np.nan))
+    np.save("single.npy", noise()[:1])
+    np.save("layout.npy", np.zeros((3, 3, 3, 3, 3)))
+    np.save("white.npy", np.ones((SIZE, SIZE + 1)))
+    np.save("small.npy", np.ones((2, 2)))
+    np.save("short.npy", np.ones((T - 1, SIZE, SIZE + 1)))
+    np.save("hidden.npy", np.zeros((SIZE, SIZE + 1)))
+    Path("bad.made.json").write_text('{"schema": 1}')
+    Path("there.npy").write_text("mine")
+    Path("made.npy.made.json").write_text("mine")
+    Path("mixed").mkdir()
+    Image.fromarray(noise()[0]).save("mixed/f0.png")
+    Image.fromarray(noise()[0, :5]).save("mixed/f1.png")
+    torch.manual_seed(0)
+    entry = entry_of("lstm_autoencoder")
+    sizes = {"context": 5, "horizon": 3, "channels": 1, "height": 16, "width": 16}
+    weights.save(Path("weights"), entry.build(entry.tiny), "lstm_autoencoder", **sizes)
+
+
+REFUSED = [
+    ("recreate cut.npy --missing 1 -o out.npy", "cut.npy"),
+    ("recreate empty.npy --missing 1 -o out.npy", "empty.npy: 0 bytes"),
+    ("recreate none.npy --missing 1 -o out.npy", "none.npy"),
+    ("recreate none*.npy --missing 1 -o out.npy", "none*.npy"),
+    ("recreate text.mkv --missing 1 -o out.npy", "text.mkv"),
+    ("recreate text.tif --missing 1 -o out.npy", "text.tif"),
+    ("recreate huge.npy --missing 1 -o out.npy", "huge.npy"),
+    ("recreate nan.npy --missing 1 -o out.npy", "nan.npy, in which no pixel has a value"),
+    ("recreate single.npy --missing 1 -o out.npy", "single.npy, a single frame"),
+    ("recreate layout.npy --missing 1 -o out.npy", "layout.npy"),
+    ("recreate mixed --missing 1 -o out.npy", "mixed/f1.png"),
+    ("recreate in.npy -o out.npy", "in.npy, of which nothing is missing", "--missing, --mask or --detect"),
+    ("recreate in.npy --detect -o out.npy", "nothing is missing"),
+    ("recreate in.npy --mask white.npy -o out.npy", "nothing is missing"),
+    ("recreate in.npy --mask hidden.npy -o out.npy", "nothing is left to see"),
+    ("recreate in.npy --missing 0-7 -o out.npy", "nothing is left to see"),
+    ("recreate in.npy --missing 8 -o out.npy", "0 to 7"),
+    ("recreate in.npy --missing x -o out.npy", "'x'"),
+    ("recreate in.npy --mask small.npy -o out.npy", "2x2 pixels", "12x13"),
+    ("recreate in.npy --mask short.npy -o out.npy", "short.npy of 7 frames"),
+    ("recreate in.npy --mask none.png -o out.npy", "none.png"),
+    ("recreate in.npy --mask bad.made.json -o out.npy", "bad.made.json"),
+    ("recreate in.npy --missing 1 -o there.npy", "there already"),
+    ("recreate in.npy --missing 1 -o made.npy", "there already", "--force"),
+    ("recreate in.npy --missing 1 -o in.npy --force", "the input"),
+    ("recreate in.npy --missing 1 -o .", "with a name"),
+    ("recreate in.npy --missing 1 -o out.xyz", "'.xyz'"),
+    ("recreate in.npy --missing 1 -o there.npy/out.npy", "there.npy/out.npy"),
+    ("recreate in.npy --missing 1 -o out.npy --layout XYZ", "'XYZ'"),
+    ("recreate in.npy --missing 1 -o out.npy --variable a", "'a'"),
+    ("recreate in.npy --missing 1 -o out.npy --model none", "none"),
+    ("recreate in.npy --missing 1 -o out.npy --model weights", "'recreate' with lstm_autoencoder", "forecast"),
+    ("recreate in.npy --missing 1 -o out.npy --device none", "'none'"),
+    ("recreate in.npy --missing 1 -o out.npy --suffix tif", "--suffix with one input"),
+    ("recreate clips/*.npy --missing 1 -o out --shard 3/2", "3/2"),
+    ("recreate clips/*.npy --missing 1 -o out.npy", "3 inputs"),
+    ("forecast in.npy --horizon 0 -o out.npy", "a horizon of 0 frames"),
+    ("forecast in.npy --horizon -1 -o out.npy", "a horizon of -1 frames"),
+    ("forecast in.npy --horizon 99999999 -o out.npy", "a horizon of 99999999"),
+    ("forecast in.npy --horizon 2 -o out.npy --model weights", "12x13", "16x16"),
+    ("reconstruct in.npy --missing 1 -o out.npy --model weights", "in.npy with missing pixels"),
+    ("forecast single.npy --horizon 2 -o out.npy", "single.npy, a single frame"),
+    ("reconstruct nan.npy -o out.npy", "nan.npy"),
+]
+
+
+@pytest.mark.parametrize("line", REFUSED, ids=[line[0] for line in REFUSED])
+def test_what_cannot_be_is_one_line_and_exit_code_2(line: tuple[str, ...], command: Command) -> None:
+    damage()
+    refused(command, *line)
+
+
+@pytest.mark.parametrize("line", ["forecast in.npy -o out.npy", "recreate in.npy", "recreate -o out.npy"])
+def test_what_a_command_needs_is_asked_for(line: str, command: Command) -> None:
+    outcome = command(line)
+    assert outcome.code == 2
+    assert "Missing" in outcome.err
+
+
+def process_of(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "frame_forecast", *arguments]
+
+
+def test_in_a_process_of_its_own(tmp_path: Path) -> None:
+    np.save(tmp_path / "in.npy", noise())
+    arguments = ("recreate", "in.npy", "--missing", "3-4", "-o", "new/out.mkv", "--model", "linear")
+    done = subprocess.run(process_of(*arguments), cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "done: in.npy -> new/out.mkv: 2 of 8 frames made by linear\n"
+    kept = np.delete(np.arange(T), [3, 4])
+    np.testing.assert_array_equal(read(tmp_path / "new" / "out.mkv").values[kept, 0], noise()[kept])
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["out.mkv", "out.mkv.made.json"]
+    (tmp_path / "in.npy").write_bytes(b"")
+    arguments = ("recreate", "in.npy", "--missing", "3-4", "-o", "other/out.mkv")
+    failed = subprocess.run(process_of(*arguments), cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (failed.returncode, failed.stdout, failed.stderr.count("\n")) == (2, "", 1)
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
+    np.save(tmp_path / "in.npy", np.random.default_rng(0).integers(0, 255, (400, 160, 160), dtype=np.uint8))
+    arguments = ("reconstruct", "in.npy", "-o", "new/out.npy")
+    with subprocess.Popen(process_of(*arguments), cwd=tmp_path, stderr=subprocess.PIPE, text=True) as running:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "new").exists() and time.monotonic() < deadline:  # it has begun to write
+            time.sleep(0.01)
+        assert running.poll() is None
+        running.send_signal(signal.SIGINT)
+        err = running.communicate(timeout=120)[1]
+    assert (running.returncode, err) == (130, "frame-forecast: interrupted\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.npy"]
