@@ -490,6 +490,13 @@ def _renamed(folder: Path) -> Path:
     return folder / "in.png"
 
 
+def _cut_after_pixels(folder: Path) -> Path:
+    """A stack of one run of pixels, of which only the list of its pages is cut."""
+    path = make(folder / "in.tif", noise())
+    path.write_bytes(path.read_bytes()[:-200])
+    return path
+
+
 def _mixed_sizes(folder: Path) -> Path:
     make(folder / "in", noise())
     Image.fromarray(noise(size=9)[0, 0]).save(folder / "in" / "f10.png")
@@ -523,6 +530,7 @@ def _huge(folder: Path) -> Path:
 BAD: dict[str, Damage] = {
     **{f"a truncated {kind}": _damaged(kind) for kind in KINDS if kind != "pngs"},
     **{f"an empty {kind}": _written(f"in.{kind}", b"") for kind in ("npy", "gif", "tif", "mkv", "png", "mp4", "npz")},
+    "a tif cut after its pixels": _cut_after_pixels,
     "text with a picture's name": _renamed,
     "no format": _written("in.xyz", b"what is this"),
     "nothing but NaN": _array(np.full((T, 9, 9), np.nan)),
