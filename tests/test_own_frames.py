@@ -14,7 +14,7 @@ from PIL import Image
 from rich.console import Console
 from torch import Tensor
 
-from frame_forecast import predict, weights
+from frame_forecast import devices, predict, weights
 from frame_forecast.clip import Clip
 from frame_forecast.errors import ConfigError, DataError, FrameForecastError, OutputError, ShapeError, TaskError
 from frame_forecast.header import Header
@@ -344,6 +344,15 @@ def test_a_horizon_that_memory_cannot_hold_is_refused(tmp_path: Path) -> None:
     source = make(tmp_path / "in.npy", noise())
     with pytest.raises(ConfigError, match="a horizon of 1000000000"):
         run(source, tmp_path / "out.npy", "forecast", horizon=10**9)
+
+
+def test_a_gap_that_memory_cannot_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = make(tmp_path / "in.npy", noise(40))
+    room = devices.BYTES_A_PIXEL * SIZE**2 * 25
+    monkeypatch.setattr(devices, "free_memory", lambda device: room)
+    run(source, tmp_path / "short.npy", "recreate", missing="10-24")  # with a quarter of a window on each side
+    with pytest.raises(ConfigError, match="takes 26 frames at once"):
+        run(source, tmp_path / "long.npy", "recreate", missing="10-25")
 
 
 @pytest.mark.parametrize("missing", ["", "12", "3-1", "x", "0-11"])
