@@ -58,8 +58,7 @@ def test_a_failure_removes_the_folders_that_were_made_for_it(tmp_path: Path) -> 
         temporary.write_text(str(1 / 0))
     assert names(tmp_path) == set()
     with pytest.raises(ZeroDivisionError), replacing(tmp_path / "new" / "folders" / "file"):
-        (tmp_path / "new" / "other").write_text("of another program")
-        _ = 1 / 0
+        _ = (tmp_path / "new" / "other").write_text("of another program") / 0
     assert names(tmp_path) == {"new", "new/other"}
 
 
