@@ -16,7 +16,15 @@ from torch import Tensor
 
 from frame_forecast import devices, predict, weights
 from frame_forecast.clip import Clip
-from frame_forecast.errors import ConfigError, DataError, FrameForecastError, OutputError, ShapeError, TaskError
+from frame_forecast.errors import (
+    ConfigError,
+    DataError,
+    FrameForecastError,
+    FrameForecastWarning,
+    OutputError,
+    ShapeError,
+    TaskError,
+)
 from frame_forecast.header import Header
 from frame_forecast.io.base import Writer
 from frame_forecast.io.clips import read, write
@@ -588,3 +596,13 @@ def test_a_mask_of_another_format_than_the_frames(tmp_path: Path) -> None:
     make(tmp_path / "mask.tif", np.where(noise() > 100, np.uint8(255), np.uint8(0)))
     run(source, tmp_path / "out.npy", "recreate", mask=str(tmp_path / "mask.tif"))
     np.testing.assert_array_equal(made_of(tmp_path / "out.npy"), noise() <= 100)
+
+
+def test_a_method_without_weights_warns_of_pixels_that_no_frame_shows(tmp_path: Path) -> None:
+    source = make(tmp_path / "in.npy", noise())
+    observed = np.ones((SIZE, SIZE), bool)
+    observed[2:4, 3] = False
+    np.save(tmp_path / "mask.npy", observed)
+    with pytest.warns(FrameForecastWarning, match="2 pixels that no frame shows: linear looks in other frames alone"):
+        run(source, tmp_path / "out.npy", "recreate", mask=str(tmp_path / "mask.npy"))
+    assert made_of(tmp_path / "out.npy").sum() == 2 * T
