@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
@@ -256,8 +257,11 @@ def test_in_a_process_of_its_own(tmp_path: Path) -> None:
     kept = np.delete(np.arange(T), [3, 4])
     np.testing.assert_array_equal(read(tmp_path / "new" / "out.mkv").values[kept, 0], noise()[kept])
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["out.mkv", "out.mkv.made.json"]
-    (tmp_path / "in.npy").write_bytes(b"")
-    arguments = ("recreate", "in.npy", "--missing", "3-4", "-o", "other/out.mkv")
+    with tifffile.TiffWriter(tmp_path / "cut.tif") as writer:
+        for frame in noise():
+            writer.write(frame, metadata=None, contiguous=False)
+    (tmp_path / "cut.tif").write_bytes((tmp_path / "cut.tif").read_bytes()[:-300])
+    arguments = ("recreate", "cut.tif", "--missing", "3-4", "-o", "other/out.mkv")
     failed = subprocess.run(process_of(*arguments), cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert (failed.returncode, failed.stdout, failed.stderr.count("\n")) == (2, "", 1)
     assert not (tmp_path / "other").exists()

@@ -53,6 +53,15 @@ def test_a_failure_leaves_what_was_there(error: BaseException, tmp_path: Path) -
     assert names(tmp_path) == {"folder", "folder/old"}
 
 
+def test_a_failure_removes_the_folders_that_were_made_for_it(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), replacing(tmp_path / "new" / "folders" / "file") as temporary:
+        temporary.write_text(str(1 / 0))
+    assert names(tmp_path) == set()
+    with pytest.raises(ZeroDivisionError), replacing(tmp_path / "new" / "folders" / "file"):
+        _ = (tmp_path / "new" / "other").write_text("of another program") / 0
+    assert names(tmp_path) == {"new", "new/other"}
+
+
 def test_a_failure_of_the_exchange_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = folder_with(tmp_path / "folder", "old")
     rename = Path.rename

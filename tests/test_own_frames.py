@@ -14,9 +14,17 @@ from PIL import Image
 from rich.console import Console
 from torch import Tensor
 
-from frame_forecast import predict, weights
+from frame_forecast import devices, predict, weights
 from frame_forecast.clip import Clip
-from frame_forecast.errors import ConfigError, DataError, FrameForecastError, OutputError, ShapeError, TaskError
+from frame_forecast.errors import (
+    ConfigError,
+    DataError,
+    FrameForecastError,
+    FrameForecastWarning,
+    OutputError,
+    ShapeError,
+    TaskError,
+)
 from frame_forecast.header import Header
 from frame_forecast.io.base import Writer
 from frame_forecast.io.clips import read, write
@@ -346,6 +354,15 @@ def test_a_horizon_that_memory_cannot_hold_is_refused(tmp_path: Path) -> None:
         run(source, tmp_path / "out.npy", "forecast", horizon=10**9)
 
 
+def test_a_gap_that_memory_cannot_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = make(tmp_path / "in.npy", noise(40))
+    room = devices.BYTES_A_PIXEL * SIZE**2 * 25
+    monkeypatch.setattr(devices, "free_memory", lambda device: room)
+    run(source, tmp_path / "short.npy", "recreate", missing="10-24")  # with a quarter of a window on each side
+    with pytest.raises(ConfigError, match="takes 26 frames at once"):
+        run(source, tmp_path / "long.npy", "recreate", missing="10-25")
+
+
 @pytest.mark.parametrize("missing", ["", "12", "3-1", "x", "0-11"])
 def test_frames_that_are_not_there_are_refused(missing: str, tmp_path: Path) -> None:
     source = make(tmp_path / "in.npy", noise())
@@ -490,6 +507,13 @@ def _renamed(folder: Path) -> Path:
     return folder / "in.png"
 
 
+def _cut_after_pixels(folder: Path) -> Path:
+    """A stack of one run of pixels, of which only the list of its pages is cut."""
+    path = make(folder / "in.tif", noise())
+    path.write_bytes(path.read_bytes()[:-200])
+    return path
+
+
 def _mixed_sizes(folder: Path) -> Path:
     make(folder / "in", noise())
     Image.fromarray(noise(size=9)[0, 0]).save(folder / "in" / "f10.png")
@@ -523,6 +547,7 @@ def _huge(folder: Path) -> Path:
 BAD: dict[str, Damage] = {
     **{f"a truncated {kind}": _damaged(kind) for kind in KINDS if kind != "pngs"},
     **{f"an empty {kind}": _written(f"in.{kind}", b"") for kind in ("npy", "gif", "tif", "mkv", "png", "mp4", "npz")},
+    "a tif cut after its pixels": _cut_after_pixels,
     "text with a picture's name": _renamed,
     "no format": _written("in.xyz", b"what is this"),
     "nothing but NaN": _array(np.full((T, 9, 9), np.nan)),
@@ -554,15 +579,15 @@ def test_bad_input_is_one_clear_error_and_nothing_is_written(kind: str, task: Ta
 
 
 def test_a_warning_is_given_once_though_frames_are_read_thrice(tmp_path: Path) -> None:
-    np.save(tmp_path / "in.npy", np.random.default_rng(0).random((20, 20, 8), np.float32))  # two equal axes: a guess
+    np.save(tmp_path / "in.npy", np.random.default_rng(0).random((24, 24, 8), np.float32))  # two equal axes: a guess
     with pytest.warns() as caught:
-        run(tmp_path / "in.npy", tmp_path / "out.npy", "recreate", forecaster(), missing="0-1,5-16")
+        run(tmp_path / "in.npy", tmp_path / "out.npy", "recreate", forecaster(), missing="2-9,14-21")
     texts = [str(one.message) for one in caught]
     assert len(texts) == len(set(texts))
     assert any("first two axes are equal" in text for text in texts)
     assert any("a gap that takes a canvas" in text for text in texts)
     with pytest.warns() as again:  # not once and for all
-        run(tmp_path / "in.npy", tmp_path / "out2.npy", "recreate", forecaster(), missing="0-1,5-16")
+        run(tmp_path / "in.npy", tmp_path / "out2.npy", "recreate", forecaster(), missing="2-9,14-21")
     assert sorted(str(one.message) for one in again) == sorted(texts)
 
 
@@ -571,3 +596,13 @@ def test_a_mask_of_another_format_than_the_frames(tmp_path: Path) -> None:
     make(tmp_path / "mask.tif", np.where(noise() > 100, np.uint8(255), np.uint8(0)))
     run(source, tmp_path / "out.npy", "recreate", mask=str(tmp_path / "mask.tif"))
     np.testing.assert_array_equal(made_of(tmp_path / "out.npy"), noise() <= 100)
+
+
+def test_a_method_without_weights_warns_of_pixels_that_no_frame_shows(tmp_path: Path) -> None:
+    source = make(tmp_path / "in.npy", noise())
+    observed = np.ones((SIZE, SIZE), bool)
+    observed[2:4, 3] = False
+    np.save(tmp_path / "mask.npy", observed)
+    with pytest.warns(FrameForecastWarning, match="2 pixels that no frame shows: linear looks in other frames alone"):
+        run(source, tmp_path / "out.npy", "recreate", mask=str(tmp_path / "mask.npy"))
+    assert made_of(tmp_path / "out.npy").sum() == 2 * T

@@ -106,6 +106,15 @@ def process(
                 "frames or pixels to fill",
                 "say which with --missing, --mask or --detect",
             )
+        if request.task == "recreate" and found.unseen and forecaster.weights_sha256 is None:
+            warnings.warn(
+                FrameForecastWarning(
+                    f"{found.unseen} pixels that no frame shows",
+                    f"{forecaster.name} looks in other frames alone, so they become the lowest value",
+                    "use trained weights with --model, which look around them, too",
+                ),
+                stacklevel=2,
+            )
         header = replace(stream.header, frames=found.frames, scale=found.scale)
         _check_memory(header, found, request)
         if request.task == "forecast":

@@ -42,6 +42,7 @@ class Survey:
         scale: takes their values to [0, 1].
         never: bool ``(1, H, W)``, pixels of which the source has no value in any frame, such as those out of
             a radar's reach: they stay missing.
+        unseen: how many other pixels nothing shows of in any frame: methods that look in other frames find nothing.
         windows: around what is missing.
         source: where the frames came from, for messages.
     """
@@ -49,6 +50,7 @@ class Survey:
     frames: int
     scale: ValueScale
     never: np.ndarray
+    unseen: int
     windows: list[Window]
     source: str
 
@@ -72,12 +74,14 @@ def survey(frames: Iterable[tuple[Frame, Frame]], header: Header, longest: int, 
     """
     missing = Missing(longest)
     never = np.ones((1, header.height, header.width), dtype=bool)
+    unseen = never.copy()
     low, high = np.inf, -np.inf
     count = 0
     for whole, frame in frames:
         count += 1
         missing.add(frame.observed)
         never &= ~whole.observed
+        unseen &= ~frame.observed
         if header.scale is None and frame.observed.any():
             known = frame.values[:, frame.observed[0]]
             low, high = min(low, float(known.min())), max(high, float(known.max()))
@@ -85,7 +89,14 @@ def survey(frames: Iterable[tuple[Frame, Frame]], header: Header, longest: int, 
     windows = around(first, last, longest)
     if missing.nothing_seen:
         raise DataError(f"{source}, of which nothing is left to see", "observed pixels", "hide less of it")
-    return Survey(count, header.scale or scale_of_range(low, high, header.dtype), never, windows, source)
+    return Survey(
+        count,
+        header.scale or scale_of_range(low, high, header.dtype),
+        never,
+        int((unseen & ~never).sum()),
+        windows,
+        source,
+    )
 
 
 def recreate(frames: Iterable[Frame], found: Survey, forecaster: Forecaster) -> Iterator[Made]:

@@ -1,5 +1,6 @@
 """TIFF: a picture or a stack of them, in any number of bits and channels; ImageJ's and OME's too."""
 
+import logging
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from frame_forecast.io.layout import default_scale, frames_of, split_shape, to_f
 from frame_forecast.io.registry import register_reader, register_writer
 
 _MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what matters of damage is said in an error
 _SPATIAL = {"Y": "H", "X": "W", "S": "C", "C": "C"}
 _LARGE = 2**32 - 2**25  # where offsets of 32 bits end, less what stands beside the pixels
 _KEPT = (8, 32946, 34925)  # Deflate by its two numbers, and LZMA: the rest is lossy or not in the standard library
@@ -95,13 +97,15 @@ def _check_codec(page: tifffile.TiffPage) -> None:
 
 
 def _check_chain(path: Path, tif: tifffile.TiffFile) -> None:
-    """Raises DataError where the last page names another, which tifffile then leaves out without an error."""
+    """Raises DataError where the last page names another, or is cut off before it says that there is none:
+    tifffile then leaves pages out without an error."""
     pages = len(tif.pages)  # goes through them all
     place = tif.pages.next_page_offset  # where the last page would name the next
     if place is None:
         raise unreadable(path, f"pages after the {pages}th that cannot be found")
     tif.filehandle.seek(place)
-    if any(tif.filehandle.read(tif.tiff.offsetsize)):
+    named = tif.filehandle.read(tif.tiff.offsetsize)
+    if any(named) or len(named) < tif.tiff.offsetsize:
         raise unreadable(path, f"{pages} pages, the last of which names another that is not there")
 
 
