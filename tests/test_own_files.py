@@ -111,6 +111,18 @@ def test_what_was_made_otherwise_is_a_failure_and_stays(change: dict[str, Any], 
     assert {name: Path("out", name).read_bytes() for name in names("out")} == before
 
 
+def test_what_was_made_of_another_file_of_the_same_name_is_not_done_before(clips: Path) -> None:
+    Path("others").mkdir()
+    np.save("others/c2.npy", noise(3))
+    run("clips/*.npy")
+    before = Path("out/c2.npy").read_bytes()
+    (outcome,) = run("others/*.npy")
+    assert outcome.status == "failed"
+    assert "made with another source" in outcome.detail
+    assert Path("out/c2.npy").read_bytes() == before
+    assert {one.status for one in run(str(clips.resolve() / "*.npy"))} == {"skipped"}  # however its path is written
+
+
 def test_the_same_model_with_other_weights_is_another(clips: Path) -> None:
     run("clips/*.npy")
     for name in NAMES:

@@ -92,7 +92,7 @@ def _process_one_of_many(
 ) -> Outcome:
     source = str(path)
     try:
-        if not force and _was_done(target, recipe(request, forecaster)):
+        if not force and _was_done(path, target, recipe(request, forecaster)):
             return Outcome(source, target, "skipped", "done before")
         detail = process(source, target, request, forecaster, force=force, console=console)
         return Outcome(source, target, "done", detail)
@@ -104,11 +104,11 @@ def _process_one_of_many(
         return Outcome(source, target, "failed", f"{error.filename or path}: {error.strerror or error}")
 
 
-def _was_done(target: Path, recipe: dict[str, Any]) -> bool:
-    """Whether the target is there and was made by this recipe; False too if there is none, or no sidecar.
+def _was_done(path: Path, target: Path, recipe: dict[str, Any]) -> bool:
+    """Whether the target is there and was made of this file by this recipe; False too if there is none, or no sidecar.
 
     Raises:
-        OutputError: it was made by another.
+        OutputError: it was made of or by another.
         DataError: its sidecar is damaged.
     """
     sidecar = sidecar_of(target)
@@ -116,6 +116,8 @@ def _was_done(target: Path, recipe: dict[str, Any]) -> bool:
         return False
     said = read_sidecar(sidecar)
     other = [key for key, value in recipe.items() if said.get(key) != value]
+    if Path(str(said.get("source"))).resolve() != path.resolve():  # of the same name, in another folder
+        other.insert(0, "source")
     if other:
         raise OutputError(
             f"{target}, which is there already, made with another {' and '.join(other)}",
