@@ -4,6 +4,7 @@ import csv
 import os
 import platform
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,17 @@ from frame_forecast.devices import fast_bfloat16
 PRESETS = ("masked_lstm_small", "masked_lstm", "conv_lstm_autoencoder", "lstm_autoencoder")
 BASELINE = "conv_lstm_autoencoder"
 THREADS = [1, 2]
+_COMMAND = """
+import re
+from pathlib import Path
+from frame_forecast.__main__ import main
+try:
+    main()
+finally:
+    print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+"""
+"""The command line, and then the most memory that it ever held, in KiB. Linux is asked from inside: what ``wait4``
+says of a child is at least what its parent held when it began."""
 _TURN = 0.2  # seconds; long enough for the caches to fill, short enough for many turns
 
 
@@ -78,6 +90,28 @@ def spread(name: str, samples: np.ndarray, digits: int) -> dict[str, float]:
     """Columns for the median, the 10th and the 90th percentile."""
     quantiles = {"median": 0.5, "p10": 0.1, "p90": 0.9}
     return {f"{name}_{key}": round(float(np.quantile(samples, q)), digits) for key, q in quantiles.items()}
+
+
+def run_command(*arguments: str) -> tuple[float, float]:
+    """Runs the command line in a process of its own.
+
+    Returns:
+        Seconds, imports and all, and the most memory it held (resident), in MiB.
+
+    Raises:
+        RuntimeError: it failed, with what it said.
+    """
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", _COMMAND, *arguments], capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - began
+    if done.returncode:
+        raise RuntimeError(f"frame-forecast {' '.join(arguments)}: {done.stderr or done.stdout}")
+    return seconds, int(done.stdout.split()[-1]) / 1024
+
+
+def cores() -> dict[str, object]:
+    """Columns for the cores that a command may use, and for how busy they are before it."""
+    return {"cores_used": len(os.sched_getaffinity(0)), "load_average_before": round(os.getloadavg()[0], 1)}
 
 
 def record(out: Path, measured: Iterable[dict[str, object]]) -> None:
