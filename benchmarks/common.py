@@ -20,15 +20,16 @@ BASELINE = "conv_lstm_autoencoder"
 THREADS = [1, 2]
 _COMMAND = """
 import re
+import time
 from pathlib import Path
 from frame_forecast.__main__ import main
 try:
     main()
 finally:
-    print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+    print(time.process_time(), re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 """
-"""The command line, and then the most memory that it ever held, in KiB. Linux is asked from inside: what ``wait4``
-says of a child is at least what its parent held when it began."""
+"""The command line, then the seconds of its threads and the most memory it ever held, in KiB. Linux is asked from
+inside: what ``wait4`` says of a child's memory is at least what its parent held when it began."""
 _TURN = 0.2  # seconds; long enough for the caches to fill, short enough for many turns
 
 
@@ -92,26 +93,30 @@ def spread(name: str, samples: np.ndarray, digits: int) -> dict[str, float]:
     return {f"{name}_{key}": round(float(np.quantile(samples, q)), digits) for key, q in quantiles.items()}
 
 
-def run_command(*arguments: str) -> tuple[float, float]:
+def run_command(*arguments: str) -> dict[str, float]:
     """Runs the command line in a process of its own.
 
     Returns:
-        Seconds, imports and all, and the most memory it held (resident), in MiB.
+        Columns: how long it took, imports and all; how much of the cores' time, which depends less on what else they
+        do; the most memory it held (resident); how many cores it had, and how busy they were before it.
 
     Raises:
         RuntimeError: it failed, with what it said.
     """
+    load = os.getloadavg()[0]
     began = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", _COMMAND, *arguments], capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - began
     if done.returncode:
         raise RuntimeError(f"frame-forecast {' '.join(arguments)}: {done.stderr or done.stdout}")
-    return seconds, int(done.stdout.split()[-1]) / 1024
-
-
-def cores() -> dict[str, object]:
-    """Columns for the cores that a command may use, and for how busy they are before it."""
-    return {"cores_used": len(os.sched_getaffinity(0)), "load_average_before": round(os.getloadavg()[0], 1)}
+    cpu_seconds, peak = done.stdout.split()[-2:]
+    return {
+        "seconds": round(seconds, 1),
+        "cpu_seconds": round(float(cpu_seconds), 1),
+        "peak_mib": round(int(peak) / 1024, 1),
+        "cores_used": len(os.sched_getaffinity(0)),
+        "load_average_before": round(load, 1),
+    }
 
 
 def record(out: Path, measured: Iterable[dict[str, object]]) -> None:

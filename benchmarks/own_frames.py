@@ -17,7 +17,7 @@ import numpy as np
 import typer
 from PIL import Image
 
-from common import cores, record, run_command
+from common import record, run_command
 
 HEIGHT, WIDTH, RATE = 720, 1280, 25
 MINUTES = [1.0, 10.0]
@@ -55,12 +55,11 @@ def measurements(minutes: list[float], height: int, width: int, model: str, suff
         with tempfile.TemporaryDirectory() as folder:
             source, target = Path(folder, "source.mp4"), Path(folder, f"target{suffix}")
             write_video(source, frames, height, width)
-            before = cores()
             ranges = missing(frames)
-            seconds, peak = run_command(
+            cost = run_command(
                 "recreate", str(source), "--missing", ranges, "--model", model, "-o", str(target), "--device", "cpu"
             )
-        first = first or peak
+        first = first or cost["peak_mib"]
         yield {
             "model": model,
             "output": suffix,
@@ -68,11 +67,8 @@ def measurements(minutes: list[float], height: int, width: int, model: str, suff
             "width": width,
             "frames": frames,
             "frames_missing": GAP * len(ranges.split(",")),
-            "seconds": round(seconds, 1),
-            "frames_per_second": round(frames / seconds, 1),
-            "peak_mib": round(peak, 1),
-            "peak_ratio_to_first": round(peak / first, 3),
-            **before,
+            **cost,
+            "peak_ratio_to_first": round(cost["peak_mib"] / first, 3),
         }
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 import typer
 
-from common import cores, record, run_command
+from common import record, run_command
 from frame_forecast.io.base import Frame
 from frame_forecast.io.streams import fit_scale, open_reader
 from frame_forecast.metrics import FrameScores
@@ -123,8 +123,7 @@ def measurements(names: list[str], models: list[str], data: Path) -> Iterator[di
             case = make_case(name, data, folder)
             for model in models:
                 written = folder / model / case.target
-                before = cores()
-                seconds, peak = run_command(
+                cost = run_command(
                     *("recreate", str(case.source), *case.options, "--model", model, "-o", str(written)),
                     *("--device", "cpu"),
                 )
@@ -133,9 +132,7 @@ def measurements(names: list[str], models: list[str], data: Path) -> Iterator[di
                     "missing": case.missing,
                     "model": model,
                     **compare(case, written),
-                    "seconds": round(seconds, 1),
-                    "peak_mib": round(peak, 1),
-                    **before,
+                    **cost,
                 }
 
 
