@@ -52,6 +52,17 @@ def test_logarithmic_scale_comes_back(low: float, ratio: float, share: np.ndarra
     np.testing.assert_allclose(scale.from_unit(scale.to_unit(values), values.dtype), values, rtol=1e-5)
 
 
+@given(st.floats(1e-6, 1e3), st.floats(1.5, 1e6), arrays(np.float64, 10, elements=st.floats(0, 1)))
+def test_log1p_scale_comes_back_and_none_stays_none(low: float, ratio: float, share: np.ndarray) -> None:
+    scale = ValueScale(low, low * ratio, "log1p")
+    values = np.concatenate([[0.0], low * ratio * share])
+    unit = scale.to_unit(values)
+    np.testing.assert_allclose(unit, np.log(1 + values / low) / np.log(1 + ratio), atol=1e-6)
+    back = scale.from_unit(unit, values.dtype)
+    assert back[0] == 0
+    np.testing.assert_allclose(back, values, rtol=1e-4, atol=low * 1e-4)
+
+
 @pytest.mark.parametrize("kind", ["linear", "logarithmic"])
 def test_values_outside_the_limits_are_clipped(kind: str) -> None:
     scale = ValueScale(1.0, 100.0, kind)  # pyright: ignore[reportArgumentType]
@@ -65,7 +76,8 @@ def test_a_logarithmic_scale_halves_magnitudes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "kind"), [(1, 1, "linear"), (2, 1, "linear"), (float("nan"), 1, "linear"), (0, 1, "logarithmic")]
+    ("low", "high", "kind"),
+    [(1, 1, "linear"), (2, 1, "linear"), (float("nan"), 1, "linear"), (0, 1, "logarithmic"), (0, 1, "log1p")],
 )
 def test_impossible_scales_are_refused(low: float, high: float, kind: str) -> None:
     with pytest.raises(DataError):
@@ -162,16 +174,16 @@ def test_to_batch_scales_and_blanks_what_is_missing() -> None:
     assert batch.valid.all()
 
 
-def test_with_frames_keeps_units_and_type() -> None:
+def test_frames_that_follow_keep_units_and_type_and_go_on_in_time() -> None:
     clip = Clip(
         np.zeros((2, 1, 1, 2), np.int16), np.zeros((2, 1, 1, 2), bool), ValueScale(100, 200), np.arange(2.0), "radar"
     )
-    other = clip.with_frames(np.array([0.0, 0.5, 1.0]).reshape(3, 1, 1, 1))
+    other = clip.followed_by(np.array([0.0, 0.5, 1.0]).reshape(3, 1, 1, 1))
     assert other.values.dtype == np.int16
     assert other.values.flatten().tolist() == [100, 150, 200]
     assert other.observed.shape == (3, 1, 1, 1)
     assert other.observed.all()
-    assert other.times is None
+    assert np.array_equal(other.times, [2, 3, 4])
     assert (other.scale, other.source) == (clip.scale, "radar")
 
 

@@ -282,6 +282,7 @@ def test_steps_that_are_too_long_are_told(tmp_path: Path) -> None:
     ],
 )
 def test_what_to_do_next(change, words: list[str]) -> None:
+    assert "--variable rain" in found_in(change(footage())).next_command("a.nc", variable="rain")
     command = found_in(change(footage())).next_command("a b.npy", "THW")
     assert command == f"frame-forecast {' '.join(words)} -o OUT"
 
@@ -382,7 +383,12 @@ def test_faults_in_real_radar(tmp_path: Path) -> None:
             (tmp_path / file.name).write_bytes(gzip.compress(scan[:-pixels] + shown, 1))
     with open_reader(tmp_path) as stream:
         found = examine(stream)
-    assert kinds(found) == {"missing": "5,20-21", "blank": "30", "frozen": "11-12"}
+    assert kinds(found) == {
+        "missing": "5,20-21",
+        "missing pixels": "0-4,6-19,22-29,31-39",  # out of the radars' reach
+        "blank": "30",
+        "frozen": "11-12",
+    }
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ MODULES = (
     "models.conv_lstm_autoencoder",
     "models.masked_lstm",
     "models.baselines",
+    "models.optical_flow",
     "models.summary",
     "metrics",
     "evaluation",

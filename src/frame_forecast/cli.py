@@ -283,6 +283,7 @@ def data_check(
     layout: Annotated[
         str | None, typer.Option(help="Axes of an array that does not name them, letters of TCHW such as THWC.")
     ] = None,
+    variable: Annotated[str | None, typer.Option(help="Name of the frames in a file of several arrays.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the findings there, too.")] = None,
 ) -> None:
     """What frames of your own hold: layout, range, rate, and which are missing or look broken."""
@@ -301,7 +302,7 @@ def data_check(
     if json_file is not None:
         check_writable(json_file)
     with (
-        open_reader(path, layout) as stream,
+        open_reader(path, layout, variable) as stream,
         # On the side and to people alone: an error is then one line, and what is printed can be kept.
         bar(Console(stderr=True, quiet=not sys.stderr.isatty()), "reading") as progress,
     ):
@@ -322,7 +323,7 @@ def data_check(
         with replacing(json_file) as temporary:
             temporary.write_text(json.dumps(found.to_json_dict(), indent=2) + "\n", encoding="utf-8")
         console.print(f"written to {json_file}", markup=False)
-    typer.echo(f"next: {found.next_command(path, layout)}")
+    typer.echo(f"next: {found.next_command(path, layout, variable)}")
 
 
 def _shortened(ranges: str, most: int = 20) -> str:

@@ -13,6 +13,7 @@ from frame_forecast.errors import DataError, ShapeError
 from frame_forecast.header import Header
 from frame_forecast.masks import future
 from frame_forecast.scale import ValueScale
+from frame_forecast.times import next_times
 
 
 @dataclass(frozen=True)
@@ -122,11 +123,20 @@ class Clip:
             valid=torch.ones((1, len(self.values)), dtype=torch.bool),
         )
 
+    def followed_by(self, unit: np.ndarray) -> Clip:
+        """The frames after this clip, ``(T', C, H, W)`` in [0, 1], in its units and dtype, all of them known and at
+        the times that go on from its own."""
+        times = None
+        if self.times is not None:
+            later = next_times(list(self.times), self.header.rate if self.header else None, len(unit))
+            times = None if later[0] is None else np.array(later)
+        return replace(self.with_frames(unit), times=times)
+
     def with_frames(self, unit: np.ndarray) -> Clip:
-        """Frames of [0, 1], ``(T', C, H, W)``, in this clip's units and dtype, all of them known."""
+        """Frames of [0, 1], ``(T, C, H, W)``, at this clip's times, in its units and dtype, all of them known."""
         values = self.scale.from_unit(unit, self.values.dtype)
         known = np.ones((len(unit), 1, *unit.shape[2:]), dtype=bool)
-        return replace(self, values=values, observed=known, times=None)
+        return replace(self, values=values, observed=known)
 
     def filled(self, unit: np.ndarray) -> Clip:
         """This clip with its missing pixels from ``unit``, ``(T, C, H, W)`` in [0, 1]; the observed ones are

@@ -81,7 +81,7 @@ class Findings:
         facts = [
             ("format", self.header.kind),
             ("frames", f"{self.frames} of {C}x{H}x{W} (C, H, W), {self.header.dtype}"),
-            ("values", f"{self.low:.7g} to {self.high:.7g}"),
+            ("values", f"{self.low:.7g} to {self.high:.7g} {self.header.units}".rstrip()),
         ]
         if scale := self.header.scale:
             facts.append(("scale", f"{scale.kind}, {scale.low:g} to {scale.high:g}"))
@@ -99,14 +99,15 @@ class Findings:
         facts.append(("missing", f"{_percent(self.missing)} of the pixels"))
         return facts
 
-    def next_command(self, source: str, layout: str | None = None) -> str:
+    def next_command(self, source: str, layout: str | None = None, variable: str | None = None) -> str:
         """The command line to go on with: recreate what is missing or broken, or forecast.
 
         Args:
             source: what was examined.
-            layout: as it was given.
+            layout, variable: as they were given.
         """
-        options = [] if layout is None else ["--layout", layout]
+        given = {"--layout": layout, "--variable": variable}
+        options = [word for option, value in given.items() if value is not None for word in (option, value)]
         if self.broken().any():
             words = ["recreate", source, *options, "--detect"]
         elif self.missing:

@@ -26,6 +26,7 @@ from frame_forecast.io.streams import Stream, check_target, open_reader, open_wr
 from frame_forecast.predict import Forecaster
 from frame_forecast.progress import bar
 from frame_forecast.ranges import format_ranges, frame_ranges
+from frame_forecast.times import next_times
 
 Task = Literal["forecast", "recreate", "reconstruct"]
 
@@ -266,7 +267,7 @@ def _continued(header: Header, horizon: int) -> Header:
     assert frames is not None
     times = None
     if header.times is not None:
-        later = streaming.next_times(list(header.times[-20:]), header.rate, horizon)
+        later = next_times(list(header.times[-20:]), header.rate, horizon)
         times = None if later[0] is None else np.array(later)
     return renumbered(replace(header, frames=horizon, times=times), frames)
 

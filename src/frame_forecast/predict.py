@@ -133,7 +133,7 @@ class Forecaster:
         for start in range(0, len(clips), at_once):
             group = clips[start : start + at_once]
             unit = self._roll(group, rounds, call)
-            predicted += [clip.with_frames(frames) for clip, frames in zip(group, unit, strict=True)]
+            predicted += [clip.followed_by(frames) for clip, frames in zip(group, unit, strict=True)]
         call.warn()
         return like(x, predicted)
 

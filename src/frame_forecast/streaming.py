@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
 import numpy as np
 
 from frame_forecast.clip import Clip
 from frame_forecast.errors import DataError
 from frame_forecast.header import Header
-from frame_forecast.io.base import Frame, Time
+from frame_forecast.io.base import Frame
 from frame_forecast.io.streams import scale_of_range
 from frame_forecast.predict import Forecaster
 from frame_forecast.scale import ValueScale
+from frame_forecast.times import next_times
 from frame_forecast.windows import Missing, Window, around, cut, interleave
 
 
@@ -162,25 +162,6 @@ def forecast(
     known = np.ones((1, *made.values.shape[2:]), dtype=bool)
     for values, time in zip(made.values, times, strict=True):
         yield Made(Frame(values, known, time), known)
-
-
-def next_times(times: Sequence[Time | None], rate: Fraction | None, horizon: int) -> list[Time | None]:
-    """The times of ``horizon`` frames after frames at these times.
-
-    Args:
-        times: of the last frames.
-        rate: frames a second, where it is known; otherwise the usual step between the times goes on.
-        horizon: how many.
-    """
-    known = [time for time in times if time is not None]
-    if len(known) < len(times) or not known or (rate is None and len(known) < 2):
-        return [None] * horizon
-    if isinstance(known[-1], np.datetime64):
-        steps = np.diff(np.array(known)).astype("timedelta64[us]").astype(np.int64)
-        micro = round(1e6 / rate) if rate else int(np.median(steps))
-        return [known[-1] + np.timedelta64((i + 1) * micro, "us") for i in range(horizon)]
-    step = float(1 / rate) if rate else float(np.median(np.diff(np.array(known, dtype=np.float64))))
-    return [float(known[-1]) + (i + 1) * step for i in range(horizon)]
 
 
 def _in_windows(

@@ -12,19 +12,20 @@ from frame_forecast.clip import Clip
 from frame_forecast.errors import DataError
 from frame_forecast.header import Header
 from frame_forecast.io.clips import read, write
-from frame_forecast.scale import ValueScale
+from frame_forecast.scale import ScaleKind, ValueScale
 
 FRAMES = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)
 
 
+@pytest.mark.parametrize("kind", ["linear", "logarithmic", "log1p"])
 @pytest.mark.parametrize("dated", [False, True])
-def test_a_clip_keeps_all_it_has(dated: bool, tmp_path: Path) -> None:
+def test_a_clip_keeps_all_it_has(dated: bool, kind: ScaleKind, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     times = np.array([0.0, 0.1, 0.7, 2.0])
     if dated:
         times = np.datetime64("2020-02-29T23:55", "s") + np.arange(4) * np.timedelta64(300, "s")
-    header = Header("array", 4, 7, 5, 6, np.dtype(np.float32), rate=Fraction(1, 300))
-    scale = ValueScale(0.1, 12.5, "logarithmic")
+    header = Header("array", 4, 7, 5, 6, np.dtype(np.float32), rate=Fraction(1, 300), units="mm")
+    scale = ValueScale(0.1, 12.5, kind)
     values, observed = rng.random((4, 7, 5, 6), np.float32), rng.random((4, 1, 5, 6)) > 0.5
     clip = Clip(values, observed, scale, times, header=header)
     write(clip, tmp_path / "out.npz")
@@ -39,6 +40,7 @@ def test_a_clip_keeps_all_it_has(dated: bool, tmp_path: Path) -> None:
     assert np.array_equal(again.times, times)
     assert again.header is not None
     assert again.header.rate == Fraction(1, 300)
+    assert again.header.units == "mm"
 
 
 def test_equal_clips_make_equal_files(tmp_path: Path) -> None:

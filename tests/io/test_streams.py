@@ -18,7 +18,7 @@ from frame_forecast.io import registry
 from frame_forecast.io.base import Frame, Reader, require
 from frame_forecast.io.clips import read, write
 from frame_forecast.io.grid import find_grid
-from frame_forecast.io.streams import fit_scale, open_reader, open_writer
+from frame_forecast.io.streams import open_reader, open_writer
 from frame_forecast.scale import ValueScale
 
 DATA = Path(os.environ.get("FRAME_FORECAST_DATA", "nowhere"))
@@ -31,7 +31,21 @@ def files_in(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "name", ["out.npy", "out.npz", "out.tif", "out.gif", "out.gif.gz", "out.webp", "out.mkv", "out.mp4", "out"]
+    "name",
+    [
+        "out.npy",
+        "out.npz",
+        "out.tif",
+        "out.gif",
+        "out.gif.gz",
+        "out.webp",
+        "out.mkv",
+        "out.mp4",
+        "out.nc",
+        "out.h5",
+        "out.zarr",
+        "out",
+    ],
 )
 def test_a_file_appears_whole_or_not_at_all(name: str, tmp_path: Path) -> None:
     def fail(count: int, error: BaseException | None = None) -> None:
@@ -54,7 +68,9 @@ def test_a_file_appears_whole_or_not_at_all(name: str, tmp_path: Path) -> None:
     assert len(read(tmp_path / name).values) == 3
 
 
-@pytest.mark.parametrize("name", ["out.npy", "out.npz", "out.tif", "out.gif", "out.webp", "out.mkv", "out"])
+@pytest.mark.parametrize(
+    "name", ["out.npy", "out.npz", "out.tif", "out.gif", "out.webp", "out.mkv", "out.nc", "out.h5", "out.zarr", "out"]
+)
 def test_the_number_of_frames_need_not_be_known(name: str, tmp_path: Path) -> None:
     with open_writer(tmp_path / name, replace(HEADER, frames=None)) as writer:
         for _ in range(5):
@@ -217,7 +233,6 @@ def test_scales_are_fitted_to_what_is_there(array: np.ndarray, scale: tuple[floa
     np.save(tmp_path / "in.npy", np.broadcast_to(array[:, None, None], (len(array), 8, 8)))
     clip = read(tmp_path / "in.npy")
     assert (clip.scale.low, clip.scale.high) == pytest.approx(scale)
-    assert fit_scale(open_reader(tmp_path / "in.npy")) == clip.scale
     assert read(tmp_path / "in.npy", scale=ValueScale(-9, 9)).scale == ValueScale(-9, 9)
 
 
@@ -243,7 +258,9 @@ print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
-@pytest.mark.parametrize("name", ["clip.npy", "clip.npz", "clip.tif", "clip.gif", "folder"])
+@pytest.mark.parametrize(
+    "name", ["clip.npy", "clip.npz", "clip.tif", "clip.gif", "clip.nc", "clip.h5", "clip.zarr", "folder"]
+)
 def test_memory_is_flat_in_the_length(name: str, tmp_path: Path) -> None:
     peaks = []
     frame = np.random.default_rng(0).integers(0, 256, (1, 400, 400)).astype(np.uint8)
@@ -265,7 +282,7 @@ def test_memory_is_flat_in_the_length(name: str, tmp_path: Path) -> None:
     [
         ("video/calcium_imaging.tif", (1000, 1, 30, 40), "out.tif"),
         ("video/newtonscradle.gif", (36, 3, 150, 200), "out.gif"),
-        ("radar/mch/20150515", (40, 3, 640, 710), "out"),
+        ("radar/mch/20150515", (40, 1, 640, 710), "out"),
         ("radar/fmi/pgm/20160928", (40, 1, 1226, 760), "out"),
     ],
 )
@@ -276,8 +293,8 @@ def test_real_files_come_back(name: str, shape: tuple[int, ...], target: str, tm
     assert (stream.header.frames, *stream.header.shape) == shape
     with open_reader(tmp_path / target) as again:
         for old, new in zip(stream, again, strict=True):
-            assert np.array_equal(old.values, new.values)
+            assert np.array_equal(old.values, new.values, equal_nan=True)
             assert old.time == new.time
-            assert new.observed.all()
+            assert np.array_equal(old.observed, new.observed)
     if target == "out":
         assert files_in(tmp_path / target) == files_in(DATA / name)

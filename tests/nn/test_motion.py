@@ -55,6 +55,12 @@ def test_a_warp_interpolates_between_pixels_and_over_the_border() -> None:
     torch.testing.assert_close(moved[..., -1], 0.75 * frames[..., -1], atol=1e-5, rtol=0)
 
 
+def test_a_warp_repeats_the_border_where_asked_to() -> None:
+    frames = torch.rand((1, 2, 5, 9), generator=torch.Generator().manual_seed(3))
+    expected = frames[..., (torch.arange(5) + 1).clamp(max=4), :][..., (torch.arange(9) - 2).clamp(min=0)]
+    torch.testing.assert_close(warp(frames, flow(-2.0, 1.0, 5, 9), "border"), expected, atol=1e-5, rtol=0)
+
+
 def test_each_pixel_has_its_own_flow() -> None:
     frames = torch.rand((1, 1, 5, 9), generator=torch.Generator().manual_seed(5))
     own = flow(0.0, 0.0, 5, 9).clone()

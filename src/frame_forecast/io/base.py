@@ -52,15 +52,13 @@ from frame_forecast.errors import DataError, FrameForecastError, OutputError
 from frame_forecast.header import Header
 from frame_forecast.io.grid import Grid, find_grid
 from frame_forecast.packages import require as require  # a part of the contract: see above
+from frame_forecast.times import Time
 
 GZIP_MAGIC = b"\x1f\x8b"
 MOST_FRAME_BYTES = 2**30
 MOST_UNPACKED_BYTES = 2**31
 _SPOOLED_BYTES = 2**24  # smaller files are unpacked in memory
 _CHUNK = 2**20
-
-Time = float | np.datetime64
-"""Seconds from the first frame, or a date in UTC."""
 
 
 @dataclass(frozen=True)

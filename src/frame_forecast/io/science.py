@@ -131,6 +131,9 @@ class ScienceWriter(Writer):
                 for letter, chunk, size in zip(template.axes, template.chunks, shape, strict=True)
             )
             self.template = replace(template, chunks=chunks)
+        elif header.frames is None:  # only what is in chunks can grow
+            chunks = tuple(1 if letter == "T" else size for letter, size in zip(template.axes, shape, strict=True))
+            self.template = replace(template, chunks=chunks)
         self._waiting: list[np.ndarray] = []
         self._times: list[Time] = []
         self._array = self.start(shape)

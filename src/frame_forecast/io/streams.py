@@ -99,26 +99,8 @@ def check_target(target: Path, header: Header, force: bool) -> tuple[type[Writer
     return make, own
 
 
-def fit_scale(stream: Source) -> ValueScale:
-    """The scale of a stream: its header's, or one that is fitted to what is observed, in flat memory.
-
-    Floats that lie in [0, 1] are taken as they are.
-
-    Raises:
-        DataError: whatever reading the frames raises.
-    """
-    if stream.header.scale is not None:
-        return stream.header.scale
-    low, high = np.inf, -np.inf
-    for frame in stream:
-        known = frame.values[:, frame.observed[0]]
-        if known.size:
-            low, high = min(low, float(known.min())), max(high, float(known.max()))
-    return scale_of_range(low, high, stream.header.dtype)
-
-
 def scale_of_range(low: float, high: float, dtype: np.dtype) -> ValueScale:
-    """The scale of values that run from ``low`` to ``high``, both observed."""
+    """The scale of values that run from ``low`` to ``high``, both observed; floats in [0, 1] stay as they are."""
     if dtype.kind == "f" and low >= 0 and high <= 1:
         return ValueScale(0.0, 1.0)
     ends = np.array([low, high]).reshape(2, 1, 1, 1)

@@ -17,6 +17,9 @@ HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 STORAGE = ("compression", "compression_opts", "shuffle", "fletcher32")
 """How an array is stored beside its chunks, as h5py names it."""
 
+CACHE_BYTES = 2**20
+"""Of chunks that HDF5 keeps in memory: little, for none is read or written twice."""
+
 SKELETON = "skeleton"
 """The key of `Header.meta` for a file's bytes without its frames."""
 
@@ -71,7 +74,7 @@ class Hdf5Reader(ScienceReader):
 
     @contextmanager
     def dataset(self) -> Iterator[Dataset]:
-        with require("h5py", EXTRA).File(self.path) as file:
+        with require("h5py", EXTRA).File(self.path, rdcc_nbytes=CACHE_BYTES) as file:
             self._open = file
             variables: dict[str, Variable] = {}
 
@@ -107,15 +110,14 @@ class Hdf5Writer(ScienceWriter):
         template = self.template
         if SKELETON in self.header.meta:
             self.path.write_bytes(self.header.meta[SKELETON])
-        self._file = require("h5py", EXTRA).File(self.path, "a")
-        chunks = template.chunks
+        self._file = require("h5py", EXTRA).File(self.path, "a", rdcc_nbytes=CACHE_BYTES)
         storage = {key: template.storage[key] for key in STORAGE if template.storage.get(key)}
         growing = tuple(None if size == 0 else size for size in shape)
         array = self._file.create_dataset(
             template.name,
             shape,
             template.packing.stored_dtype,
-            chunks=chunks or (True if 0 in shape else None),
+            chunks=template.chunks,
             maxshape=growing if 0 in shape else None,
             **storage,
         )

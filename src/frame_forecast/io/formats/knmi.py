@@ -22,7 +22,7 @@ from frame_forecast.io.science import EXTRA
 from frame_forecast.io.variables import choose_variable
 
 _NUMBER = r"[-+]?\s*[\d.]+(?:[eE][-+]?\d+)?"
-_FORMULA = re.compile(rf"GEO\s*=\s*({_NUMBER})\s*\*\s*PV\s*({_NUMBER})?")
+_FORMULA = re.compile(rf"GEO\s*=\s*({_NUMBER})\s*\*\s*PV\s*(?:\+?\s*({_NUMBER}))?")
 _UNITS = re.compile(r"\[(.+?)\]")
 _KNOWN_UNITS = {"MM": "mm", "DBZ": "dBZ"}
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")

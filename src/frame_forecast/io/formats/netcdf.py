@@ -9,7 +9,7 @@ import numpy as np
 
 from frame_forecast.errors import ConfigError, DataError
 from frame_forecast.io.base import require
-from frame_forecast.io.formats.hdf5 import HDF5_MAGIC, STORAGE, look_inside
+from frame_forecast.io.formats.hdf5 import CACHE_BYTES, HDF5_MAGIC, STORAGE, look_inside
 from frame_forecast.io.registry import register_reader, register_writer
 from frame_forecast.io.science import EXTRA, ScienceReader, ScienceWriter
 from frame_forecast.io.variables import Dataset, Kept, Variable
@@ -47,7 +47,7 @@ class NetcdfReader(ScienceReader):
                 )
         h5netcdf, h5py = require("h5netcdf", EXTRA), require("h5py", EXTRA)
         # Opened by h5py first: h5netcdf complains a second time, past all handlers, of a file that it cannot open.
-        with h5py.File(self.path) as inner, h5netcdf.File(inner, "r") as file:
+        with h5py.File(self.path, rdcc_nbytes=CACHE_BYTES) as inner, h5netcdf.File(inner, "r") as file:
             if self._group and self._group not in file:
                 raise ConfigError(f"group {self._group!r} of {self.path}", "one of the file", "check the variable")
             group = file[self._group] if self._group else file
@@ -86,7 +86,7 @@ class NetcdfWriter(ScienceWriter):
 
     def start(self, shape: tuple[int, ...]) -> Any:
         template = self.template
-        self._file = require("h5netcdf", EXTRA).File(self.path, "w")
+        self._file = require("h5netcdf", EXTRA).File(self.path, "w", rdcc_nbytes=CACHE_BYTES)
         place = self.header.meta.get(_GROUP)
         self._group = self._file.create_group(place) if place else self._file
         self._group.attrs.update(template.file_attributes)
