@@ -21,7 +21,8 @@ import typer
 
 from common import record, run_command
 from frame_forecast.io.base import Frame
-from frame_forecast.io.streams import fit_scale, open_reader
+from frame_forecast.io.clips import read
+from frame_forecast.io.streams import open_reader
 from frame_forecast.metrics import FrameScores
 from frame_forecast.ranges import format_ranges
 from frame_forecast.scale import ValueScale
@@ -90,7 +91,7 @@ def compare(case: Case, written: Path) -> dict[str, object]:
     scores = FrameScores()
     same, left, values = True, 0, 0
     with open_reader(case.truth) as truth, open_reader(written) as answer:
-        scale = fit_scale(truth)
+        scale = truth.header.scale or read(case.truth).scale  # of the whole file, not of what the model saw
         for true, made, hidden in zip(truth, answer, case.hidden, strict=True):
             hidden = np.broadcast_to(hidden, true.observed.shape)
             kept, scored = (true.observed & ~hidden)[0], true.observed & hidden
