@@ -4,6 +4,7 @@ import csv
 import os
 import platform
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,18 @@ from frame_forecast.devices import fast_bfloat16
 PRESETS = ("masked_lstm_small", "masked_lstm", "conv_lstm_autoencoder", "lstm_autoencoder")
 BASELINE = "conv_lstm_autoencoder"
 THREADS = [1, 2]
+_COMMAND = """
+import re
+import time
+from pathlib import Path
+from frame_forecast.__main__ import main
+try:
+    main()
+finally:
+    print(time.process_time(), re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+"""
+"""The command line, then the seconds of its threads and the most memory it ever held, in KiB. Linux is asked from
+inside: what ``wait4`` says of a child's memory is at least what its parent held when it began."""
 _TURN = 0.2  # seconds; long enough for the caches to fill, short enough for many turns
 
 
@@ -78,6 +91,32 @@ def spread(name: str, samples: np.ndarray, digits: int) -> dict[str, float]:
     """Columns for the median, the 10th and the 90th percentile."""
     quantiles = {"median": 0.5, "p10": 0.1, "p90": 0.9}
     return {f"{name}_{key}": round(float(np.quantile(samples, q)), digits) for key, q in quantiles.items()}
+
+
+def run_command(*arguments: str) -> dict[str, float]:
+    """Runs the command line in a process of its own.
+
+    Returns:
+        Columns: how long it took, imports and all; how much of the cores' time, which depends less on what else they
+        do; the most memory it held (resident); how many cores it had, and how busy they were before it.
+
+    Raises:
+        RuntimeError: it failed, with what it said.
+    """
+    load = os.getloadavg()[0]
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", _COMMAND, *arguments], capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - began
+    if done.returncode:
+        raise RuntimeError(f"frame-forecast {' '.join(arguments)}: {done.stderr or done.stdout}")
+    cpu_seconds, peak = done.stdout.split()[-2:]
+    return {
+        "seconds": round(seconds, 1),
+        "cpu_seconds": round(float(cpu_seconds), 1),
+        "peak_mib": round(int(peak) / 1024, 1),
+        "cores_used": len(os.sched_getaffinity(0)),
+        "load_average_before": round(load, 1),
+    }
 
 
 def record(out: Path, measured: Iterable[dict[str, object]]) -> None:
