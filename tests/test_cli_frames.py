@@ -154,6 +154,8 @@ def test_shares_and_suffixes(command: Command) -> None:
     outcome = command("reconstruct clips/*.npy -o out --model linear --shard 2/2 --suffix .mkv")
     assert outcome.out == "done: clips/c1.npy -> out/c1.mkv: 8 of 8 frames made by linear\n"
     assert sorted(path.name for path in Path("out").iterdir()) == ["c1.mkv", "c1.mkv.made.json"]
+    outcome = command("reconstruct clips/*.npy -o out --model linear --shard 4/4")
+    assert (outcome.code, outcome.out) == (0, "nothing to do: this share has no input\n")
 
 
 def damage() -> None:

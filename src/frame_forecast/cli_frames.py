@@ -165,6 +165,8 @@ def _run(
     outcomes = process_all(inputs, out, request, forecaster, suffix=suffix, shard=shard, force=force, console=console)
     for one in outcomes:
         typer.echo(f"{one.status}: {one.source} -> {one.target}: {one.detail}", err=one.status == "failed")
+    if not outcomes:
+        typer.echo("nothing to do: this share has no input")
     failed = sum(one.status == "failed" for one in outcomes)
     if failed:
         typer.echo(f"{failed} of {len(outcomes)} failed", err=True)
