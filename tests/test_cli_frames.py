@@ -155,6 +155,8 @@ def test_shares_and_suffixes(command: Command) -> None:
     outcome = command("reconstruct clips/*.npy -o out --model linear --shard 2/2 --suffix .mkv")
     assert outcome.out == "done: clips/c1.npy -> out/c1.mkv: 8 of 8 frames made by linear\n"
     assert sorted(path.name for path in Path("out").iterdir()) == ["c1.mkv", "c1.mkv.made.json"]
+    outcome = command("reconstruct clips/*.npy -o out --model linear --shard 4/4")
+    assert (outcome.code, outcome.out) == (0, "nothing to do: this share has no input\n")
 
 
 def damage() -> None:
@@ -268,7 +270,9 @@ def test_in_a_process_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_command_that_is_stopped_leaves_nothing_behind(name: str, tmp_path: Path) -> None:
+    number = getattr(signal, name)
     np.save(tmp_path / "in.npy", np.random.default_rng(0).integers(0, 255, (400, 160, 160), dtype=np.uint8))
     arguments = ("reconstruct", "in.npy", "-o", "new/out.npy")
     with subprocess.Popen(process_of(*arguments), cwd=tmp_path, stderr=subprocess.PIPE, text=True) as running:
@@ -276,7 +280,9 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
         while not (tmp_path / "new").exists() and time.monotonic() < deadline:  # it has begun to write
             time.sleep(0.01)
         assert running.poll() is None
-        running.send_signal(signal.SIGINT)
+        running.send_signal(number)
+        if number != signal.SIGINT:
+            running.send_signal(number)
         err = running.communicate(timeout=120)[1]
-    assert (running.returncode, err) == (130, "frame-forecast: interrupted\n")
+    assert (running.returncode, err) == (128 + number, "frame-forecast: interrupted\n")
     assert [path.name for path in tmp_path.iterdir()] == ["in.npy"]

@@ -226,6 +226,13 @@ def test_the_suffix_says_the_format_of_all(suffix: str, clips: Path) -> None:
     np.testing.assert_array_equal(np.delete(got, 3, axis=0), np.delete(noise(10), 3, axis=0))
 
 
+@pytest.mark.parametrize("suffix", ["xyz", "", ".mkv.gz"])
+def test_a_suffix_that_no_format_has_is_said_once(suffix: str, clips: Path) -> None:
+    with pytest.raises(OutputError, match="expected"):
+        run("clips/*.npy", suffix=suffix)
+    assert names(".") == ["clips"]
+
+
 def test_two_outputs_of_one_name_are_refused(clips: Path) -> None:
     Path("more").mkdir()
     np.save("more/c1.npy", noise())

@@ -375,11 +375,13 @@ def test_frames_that_are_not_there_are_refused(missing: str, tmp_path: Path) -> 
 def test_what_is_there_is_replaced_by_force_alone(there: str, tmp_path: Path) -> None:
     source, target = make(tmp_path / "in.npy", noise()), tmp_path / "out.npy"
     (tmp_path / there).write_text("mine")
-    with pytest.raises(OutputError, match="there already"):
+    with pytest.raises(OutputError, match=f"{there}, which is there already"):
         run(source, target, "recreate", missing="2")
     assert (tmp_path / there).read_text() == "mine"
     assert len(list(tmp_path.iterdir())) == 2
     run(source, target, "recreate", missing="2", force=True)
+    with pytest.raises(OutputError, match=r"out\.npy, which is there already"):  # not its sidecar, which is there too
+        run(source, target, "recreate", missing="2")
     assert np.load(target).shape == (T, SIZE, SIZE)
     assert made_of(target)[2].all()
     assert len(list(tmp_path.iterdir())) == 3

@@ -28,7 +28,7 @@ def main() -> None:
             raise
         _refuse("out of memory: expected clips and a network that fit; lower batch_size, context, horizon or hidden")
     except SystemExit as end:
-        if end.code == 130:  # Typer's answer to Ctrl-C, which says nothing
+        if end.code in (129, 130, 143):  # SIGHUP, Typer's answer to Ctrl-C and SIGTERM, which say nothing
             print("frame-forecast: interrupted", file=sys.stderr)
         raise
 

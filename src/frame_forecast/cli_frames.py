@@ -126,6 +126,20 @@ def add_to(app: typer.Typer) -> None:
         app.command()(command)
 
 
+def _end_in_order_when_stopped() -> None:
+    """A scheduler's or a closing terminal's signal ends the command as Ctrl-C does: temporary files are removed."""
+    import signal
+
+    def stop(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_IGN)  # a second one, such as timeout(1) sends, must not stop the tidying
+        raise SystemExit(128 + number)
+
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup has it ignored
+            signal.signal(number, stop)
+
+
 def _run(
     inputs: list[str],
     out: Path,
@@ -144,12 +158,15 @@ def _run(
     from frame_forecast import predict
     from frame_forecast.own_files import process_all
 
+    _end_in_order_when_stopped()
     forecaster = predict.load(model, device=device)
     # On the side and to people alone: an error is then one line, and what is printed can be kept.
     console = Console(stderr=True, quiet=not sys.stderr.isatty())
     outcomes = process_all(inputs, out, request, forecaster, suffix=suffix, shard=shard, force=force, console=console)
     for one in outcomes:
         typer.echo(f"{one.status}: {one.source} -> {one.target}: {one.detail}", err=one.status == "failed")
+    if not outcomes:
+        typer.echo("nothing to do: this share has no input")
     failed = sum(one.status == "failed" for one in outcomes)
     if failed:
         typer.echo(f"{failed} of {len(outcomes)} failed", err=True)

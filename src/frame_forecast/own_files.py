@@ -11,6 +11,7 @@ from typing import Any, Literal
 from rich.console import Console
 
 from frame_forecast.errors import ConfigError, FrameForecastError, OutputError
+from frame_forecast.io.registry import find_writer
 from frame_forecast.io.series import find_files, open_file
 from frame_forecast.io.sidecar import read_sidecar, sidecar_of
 from frame_forecast.own_frames import NothingMissing, Request, process, recipe
@@ -81,6 +82,8 @@ def process_all(
         return [Outcome(name, target, "done", detail)]
     if target.is_file() or (target.suffix and not target.is_dir()):
         raise OutputError(f"{target} for {len(files)} inputs", "a folder", "give a name without a suffix")
+    if suffix is not None:
+        find_writer(target / f"all.{suffix.removeprefix('.')}", "")  # one that no format has is said once
     return [
         _process_one_of_many(path, target / name, request, forecaster, force, console)
         for path, name in _share(_named(files, suffix), shard)

@@ -171,8 +171,9 @@ def _check_place(source: str | Sequence[str], target: Path, force: bool) -> None
     sidecar = sidecar_of(target)
     if sidecar.is_dir():
         raise OutputError(f"{sidecar}, a folder", "nothing of that name", "choose another name")
-    if sidecar.exists() and not force:
-        raise OutputError(f"{sidecar}, which is there already", "a new name", "choose another, or use --force")
+    there = next((one for one in (target, sidecar) if one.exists()), None)
+    if there is not None and not force:
+        raise OutputError(f"{there}, which is there already", "a new name", "choose another, or use --force")
 
 
 def _check_memory(header: Header, found: streaming.Survey, request: Request) -> None:

@@ -132,6 +132,24 @@ def test_irregular_series_are_taken_as_they_come(numbers: tuple[int, ...], tmp_p
     assert np.array_equal(clip.times, times)  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.parametrize("names", ["a_0 a_1 b_0 b_1", "alpha beta gamma"])
+def test_an_order_that_names_alone_say_is_not_taken_in_silence(names: str, tmp_path: Path) -> None:
+    for value, name in enumerate(names.split()):
+        picture(tmp_path / "in" / f"{name}.png", value)
+    with pytest.warns(FrameForecastWarning, match="more than a time or a number"):
+        clip = read(tmp_path / "in")
+    assert values_of(clip) == list(range(len(names.split())))
+
+
+def test_an_empty_path_is_not_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        picture(tmp_path / f"{number}.png", number)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="an empty path"):
+        read("")
+    assert values_of(read(".")) == [0, 1, 2]
+
+
 def test_a_little_jitter_is_regular(tmp_path: Path) -> None:
     seconds = np.array([0, 603, 1195, 2405, 3001])
     for number, time in enumerate(np.datetime64("2020-01-01", "s") + seconds * np.timedelta64(1, "s")):

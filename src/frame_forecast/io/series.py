@@ -1,6 +1,7 @@
 """Many files with a frame each, as one stream: scans in a folder, pictures of a sequence."""
 
 import glob
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import final
 
 import numpy as np
 
-from frame_forecast.errors import ConfigError, DataError, OutputError
+from frame_forecast.errors import ConfigError, DataError, FrameForecastWarning, OutputError
 from frame_forecast.header import Header
 from frame_forecast.io.base import Frame, Reader, Source, Writer, reading, suffix_of, writing_file
 from frame_forecast.io.grid import Grid, find_grid
@@ -31,6 +32,8 @@ def find_files(source: str | Path | Sequence[str | Path]) -> list[Path]:
         if not source:
             raise DataError("no files", "one at least", "check the list")
         return [Path(one) for one in source]
+    if source == "":  # Path takes it for the working directory, which no one means by it
+        raise DataError("an empty path", "a file, folder or glob", "check what should be there")
     path = Path(source)
     if path.is_dir() and find_store(path) is None:
         return _files_in(path)
@@ -116,7 +119,17 @@ class Series(Source):
     def grid(self) -> Grid | None:
         if self.header.times is not None:
             return find_grid(self.header.times)
-        return None if self._numbers is None else find_grid(self._numbers, timed=False)
+        if self._numbers is not None:
+            return find_grid(self._numbers, timed=False)
+        warnings.warn(
+            FrameForecastWarning(
+                f"{self._files[0]} and others, whose names differ in more than a time or a number",
+                "the frames are taken as they come, and none is inserted where one may be missing",
+                "check their order, or name them by time or number",
+            ),
+            stacklevel=2,
+        )
+        return None
 
     def __iter__(self) -> Iterator[Frame]:
         for number, file in enumerate(self._files):
