@@ -91,13 +91,13 @@ def test_what_was_done_before_is_skipped(task: Task, clips: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ({"missing": "4"}, "another request"),
-        ({"mask": "mask.npy"}, "another request"),
-        ({"detect": True}, "another request"),
-        ({"task": "reconstruct"}, "another task"),
-        ({"task": "forecast", "horizon": 2}, "another task and request"),
-        ({"model": predict.load("nearest", "cpu")}, "another model"),
-        ({"model": forecaster()}, "another model and weights_sha256"),
+        ({"missing": "4"}, "other request"),
+        ({"mask": "mask.npy"}, "other request"),
+        ({"detect": True}, "other request"),
+        ({"task": "reconstruct"}, "other task"),
+        ({"task": "forecast", "horizon": 2}, "other task and request"),
+        ({"model": predict.load("nearest", "cpu")}, "other model"),
+        ({"model": forecaster()}, "other model and weights_sha256"),
     ],
 )
 def test_what_was_made_otherwise_is_a_failure_and_stays(change: dict[str, Any], word: str, clips: Path) -> None:
@@ -118,7 +118,7 @@ def test_what_was_made_of_another_file_of_the_same_name_is_not_done_before(clips
     before = Path("out/c2.npy").read_bytes()
     (outcome,) = run("others/*.npy")
     assert outcome.status == "failed"
-    assert "made with another source" in outcome.detail
+    assert "made with other source" in outcome.detail
     assert Path("out/c2.npy").read_bytes() == before
     assert {one.status for one in run(str(clips.resolve() / "*.npy"))} == {"skipped"}  # however its path is written
 
@@ -128,7 +128,7 @@ def test_the_same_model_with_other_weights_is_another(clips: Path) -> None:
     for name in NAMES:
         path = sidecar_of(Path("out") / name)
         path.write_text(json.dumps(read_sidecar(path) | {"weights_sha256": "0" * 64}))
-    assert all("another weights_sha256" in outcome.detail for outcome in run("clips/*.npy"))
+    assert all("other weights_sha256" in outcome.detail for outcome in run("clips/*.npy"))
 
 
 @pytest.mark.parametrize("gone", ["c1.npy", "c1.npy.made.json"])
@@ -339,3 +339,26 @@ def test_a_task_that_the_model_lacks_is_said_once(clips: Path) -> None:
 def test_no_input_is_refused(clips: Path) -> None:
     with pytest.raises(DataError, match="matches"):
         run("clips/*.png")
+
+
+def test_what_changed_since_is_not_done_before(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    values = np.random.default_rng(0).integers(0, 256, (6, 8, 8)).astype(np.uint8)
+    for name in ("a.npy", "b.npy"):
+        np.save(tmp_path / "in" / name, values)
+    sources, request = [str(tmp_path / "in" / "*.npy")], Request("recreate", missing="2")
+    told: list[Outcome] = []
+
+    def statuses() -> list[str]:
+        told.clear()
+        outcomes = process_all(
+            sources, tmp_path / "out", request, LINEAR, console=Console(quiet=True), tell=told.append
+        )
+        assert told == outcomes
+        return [one.status for one in outcomes]
+
+    assert statuses() == ["done", "done"]
+    assert statuses() == ["skipped", "skipped"]
+    np.save(tmp_path / "in" / "b.npy", values[:5])
+    assert statuses() == ["skipped", "failed"]
+    assert "made with other inputs" in told[1].detail

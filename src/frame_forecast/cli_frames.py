@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from frame_forecast.own_files import Outcome
     from frame_forecast.own_frames import Request
 
 Inputs = Annotated[
@@ -162,9 +163,13 @@ def _run(
     forecaster = predict.load(model, device=device)
     # On the side and to people alone: an error is then one line, and what is printed can be kept.
     console = Console(stderr=True, quiet=not sys.stderr.isatty())
-    outcomes = process_all(inputs, out, request, forecaster, suffix=suffix, shard=shard, force=force, console=console)
-    for one in outcomes:
+
+    def tell(one: "Outcome") -> None:
         typer.echo(f"{one.status}: {one.source} -> {one.target}: {one.detail}", err=one.status == "failed")
+
+    outcomes = process_all(
+        inputs, out, request, forecaster, suffix=suffix, shard=shard, force=force, console=console, tell=tell
+    )
     if not outcomes:
         typer.echo("nothing to do: this share has no input")
     failed = sum(one.status == "failed" for one in outcomes)

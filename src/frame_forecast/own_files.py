@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from rich.console import Console
 
@@ -14,7 +14,7 @@ from frame_forecast.errors import ConfigError, FrameForecastError, OutputError
 from frame_forecast.io.registry import find_writer
 from frame_forecast.io.series import find_files, open_file
 from frame_forecast.io.sidecar import read_sidecar, sidecar_of
-from frame_forecast.own_frames import NothingMissing, Request, process, recipe
+from frame_forecast.own_frames import NothingMissing, Request, process, recipe, state_of
 from frame_forecast.predict import Forecaster
 
 
@@ -44,6 +44,7 @@ def process_all(
     shard: str | None = None,
     force: bool = False,
     console: Console,
+    tell: Callable[[Outcome], None] = lambda _: None,
 ) -> list[Outcome]:
     """`process` of each input; one series or file to ``target``, many into the folder ``target``.
 
@@ -58,6 +59,7 @@ def process_all(
         request, forecaster, force, console: as for `process`.
         suffix: of the files in the folder; None = the input's.
         shard: ``2/8`` does the second of eight equal shares of the inputs.
+        tell: called with each outcome as soon as it is there.
 
     Returns:
         What became of each. A single input that fails raises its error instead.
@@ -79,15 +81,17 @@ def process_all(
             raise ConfigError(f"{option} with one input", "many, and a folder for them", f"leave {option} out")
         source, name = (sources[0],) * 2 if len(sources) == 1 else ([*map(str, files)], f"{files[0]} and others")
         detail = process(source, target, request, forecaster, force=force, console=console)
-        return [Outcome(name, target, "done", detail)]
+        tell(outcome := Outcome(name, target, "done", detail))
+        return [outcome]
     if target.is_file() or (target.suffix and not target.is_dir()):
         raise OutputError(f"{target} for {len(files)} inputs", "a folder", "give a name without a suffix")
     if suffix is not None:
         find_writer(target / f"all.{suffix.removeprefix('.')}", "")  # one that no format has is said once
-    return [
-        _process_one_of_many(path, target / name, request, forecaster, force, console)
-        for path, name in _share(_named(files, suffix), shard)
-    ]
+    outcomes = []
+    for path, name in _share(_named(files, suffix), shard):
+        tell(outcome := _process_one_of_many(path, target / name, request, forecaster, force, console))
+        outcomes.append(outcome)
+    return outcomes
 
 
 def _process_one_of_many(
@@ -95,7 +99,7 @@ def _process_one_of_many(
 ) -> Outcome:
     source = str(path)
     try:
-        if not force and _was_done(path, target, recipe(request, forecaster)):
+        if not force and _was_done(path, target, request, forecaster):
             return Outcome(source, target, "skipped", "done before")
         detail = process(source, target, request, forecaster, force=force, console=console)
         return Outcome(source, target, "done", detail)
@@ -107,8 +111,9 @@ def _process_one_of_many(
         return Outcome(source, target, "failed", f"{error.filename or path}: {error.strerror or error}")
 
 
-def _was_done(path: Path, target: Path, recipe: dict[str, Any]) -> bool:
-    """Whether the target is there and was made of this file by this recipe; False too if there is none, or no sidecar.
+def _was_done(path: Path, target: Path, request: Request, forecaster: Forecaster) -> bool:
+    """Whether the target is there and was made of this file, as it is now, in this way; False too if there is no
+    target or no sidecar.
 
     Raises:
         OutputError: it was made of or by another.
@@ -118,12 +123,13 @@ def _was_done(path: Path, target: Path, recipe: dict[str, Any]) -> bool:
     if not (target.exists() and sidecar.exists()):
         return False
     said = read_sidecar(sidecar)
-    other = [key for key, value in recipe.items() if said.get(key) != value]
+    expected = {**recipe(request, forecaster), "inputs": state_of(str(path), request)}
+    other = [key for key, value in expected.items() if said.get(key) != value]
     if Path(str(said.get("source"))).resolve() != path.resolve():  # of the same name, in another folder
         other.insert(0, "source")
     if other:
         raise OutputError(
-            f"{target}, which is there already, made with another {' and '.join(other)}",
+            f"{target}, which is there already, made with other {' and '.join(other)}",
             "a new name",
             "choose another folder, or use --force",
         )

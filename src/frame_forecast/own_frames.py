@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -127,6 +128,7 @@ def process(
             "source": stream.name,
             "target": target.name,
             **recipe(request, forecaster),
+            "inputs": state_of(source, request),
             **notes,
             "scale": asdict(found.scale),
             "units": header.units,
@@ -159,6 +161,14 @@ def recipe(request: Request, forecaster: Forecaster) -> dict[str, Any]:
         "weights_sha256": forecaster.weights_sha256,
         "request": {key: value for key, value in asdict(request).items() if value and key != "task"},
     }
+
+
+def state_of(source: str | Sequence[str], request: Request) -> str:
+    """SHA-256 of the names, sizes and times of change of the files that an output depends on: it differs after any
+    of them was changed."""
+    files = [*find_files(source), *(find_files(request.mask) if request.mask is not None else ())]
+    known = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return hashlib.sha256(repr(known).encode()).hexdigest()
 
 
 def _check_place(source: str | Sequence[str], target: Path, force: bool) -> None:

@@ -210,3 +210,9 @@ def test_damage_in_a_later_frame_is_said_when_it_comes(tmp_path: Path) -> None:
     next(mask)
     with pytest.raises(DataError, match=r"m2\.png"):
         next(mask)
+
+
+def test_a_mask_in_a_format_that_blurs_is_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.full((8, 9), 255, np.uint8)).save(tmp_path / "m.jpg")
+    with pytest.raises(DataError, match=r"a mask whose format blurs what is 0: expected one without loss"):
+        Mask(str(tmp_path / "m.jpg"), 8, 9)

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from frame_forecast.errors import DataError
-from frame_forecast.io.base import Frame, reading
+from frame_forecast.io.base import Frame, reading, suffix_of
 from frame_forecast.io.series import find_files, open_file
 from frame_forecast.io.sidecar import SUFFIX, made_masks, read_sidecar
 from frame_forecast.io.streams import open_reader
+
+_LOSSY = (".jpg", ".jpeg", ".mp4", ".mov", ".webm")
 
 
 class Mask:
@@ -69,6 +71,12 @@ class Mask:
     def _single(self) -> np.ndarray | None:
         """The mask of a file with one frame."""
         files = find_files(self._path)
+        if suffix_of(files[0])[0] in _LOSSY:
+            raise DataError(
+                f"{self._path}, a mask whose format blurs what is 0",
+                "one without loss, such as .png, .npy or .mkv",
+                "save it as one of these",
+            )
         if len(files) != 1:
             return None
         with reading(files[0]), open_file(files[0], None) as reader:
