@@ -1,5 +1,6 @@
 """forecast, recreate and reconstruct as commands: what is printed, where, and how they end."""
 
+import functools
 import json
 import os
 import signal
@@ -275,7 +276,11 @@ def test_a_command_that_is_stopped_leaves_nothing_behind(name: str, tmp_path: Pa
     number = getattr(signal, name)
     np.save(tmp_path / "in.npy", np.random.default_rng(0).integers(0, 255, (400, 160, 160), dtype=np.uint8))
     arguments = ("reconstruct", "in.npy", "-o", "new/out.npy")
-    with subprocess.Popen(process_of(*arguments), cwd=tmp_path, stderr=subprocess.PIPE, text=True) as running:
+    # Tests that run in the background may have inherited signals that are ignored.
+    heed = functools.partial(signal.signal, number, signal.SIG_DFL)
+    with subprocess.Popen(
+        process_of(*arguments), cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=heed
+    ) as running:
         deadline = time.monotonic() + 120
         while not (tmp_path / "new").exists() and time.monotonic() < deadline:  # it has begun to write
             time.sleep(0.01)
