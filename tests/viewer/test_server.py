@@ -1,5 +1,6 @@
 """The server is asked over real sockets; what it gives is compared with the files on disk."""
 
+import functools
 import http.client
 import os
 import signal
@@ -209,7 +210,12 @@ def test_interruption_ends_cleanly(folder: Path, number: signal.Signals) -> None
         "print('closed', 'numpy' in sys.modules)"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Tests that run in the background may have inherited signals that are ignored.
+        preexec_fn=functools.partial(signal.signal, number, signal.SIG_DFL),
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("http://127.0.0.1:")
