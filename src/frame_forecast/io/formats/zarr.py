@@ -38,7 +38,9 @@ class ZarrReader(ScienceReader):
         group = zarr.open(self.path, mode="r")
         if not isinstance(group, zarr.Group):
             raise DataError(f"{self.path}, a single Zarr array", "a group with arrays in it", "save it in a group")
-        arrays = {name: one for name, one in group.members(max_depth=None) if isinstance(one, zarr.Array)}
+        # By name: the store gives them in the order of its folder, which differs from machine to machine.
+        found = sorted(group.members(max_depth=None), key=lambda member: member[0])
+        arrays = {name: one for name, one in found if isinstance(one, zarr.Array)}
         self._version = group.metadata.zarr_format
         yield Dataset({name: _variable(one) for name, one in arrays.items()}, dict(group.attrs))
 
