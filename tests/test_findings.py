@@ -287,7 +287,7 @@ def test_what_to_do_next(change, words: list[str]) -> None:
     assert command == f"frame-forecast {' '.join(words)} -o OUT"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_any_few_faults_are_found_and_no_others(data: st.DataObject) -> None:
     places = data.draw(st.lists(st.integers(1, 12), min_size=1, max_size=4, unique=True))
@@ -305,7 +305,7 @@ def test_any_few_faults_are_found_and_no_others(data: st.DataObject) -> None:
     assert broken(found) == format_ranges(frame for frame, fault in expected.items() if fault != "missing")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     shape=st.tuples(st.integers(2, 6), st.integers(1, 3), st.integers(1, 5), st.integers(5, 6)),
     dtype=st.sampled_from(["u1", ">u2", "i4", "f2", "f8"]),

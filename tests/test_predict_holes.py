@@ -37,7 +37,8 @@ def holes(*shape: int) -> np.ndarray:
 def answer(frames: np.ndarray, observed: np.ndarray) -> np.ndarray:
     """The model itself on a clip ``(T, H, W)``."""
     frames = np.nan_to_num(frames)[None, :, None]
-    return StandIn()(torch.from_numpy(frames), torch.from_numpy(observed)[None, :, None])[0, :, 0].numpy()
+    # A copy: what a mask was broadcast to cannot be written to.
+    return StandIn()(torch.from_numpy(frames), torch.from_numpy(observed.copy())[None, :, None])[0, :, 0].numpy()
 
 
 def by_frame(frames: np.ndarray, observed: np.ndarray, passes: int) -> np.ndarray:

@@ -173,7 +173,7 @@ def streams(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @given(streams(), st.sampled_from(sorted(MODELS)))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_what_is_observed_stays_what_is_missing_is_made_and_what_never_was_stays_so(
     stream: tuple[np.ndarray, np.ndarray, np.ndarray], name: str
 ) -> None:

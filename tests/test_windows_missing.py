@@ -1,7 +1,7 @@
 """Windows around what is missing: everything kept once, with observed frames on both sides."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from frame_forecast.windows import Missing, Window, around
@@ -41,6 +41,7 @@ def test_spans_are_those_of_a_search(observed: list[list[bool]], limit: int) -> 
 
 
 @given(MASKS, st.integers(1, 25))
+@example([[False, t in (4, 7)] for t in range(9)], 8)  # a gap behind frames whose window has no room for all of it
 def test_each_frame_with_a_hole_is_kept_once_and_sees_both_ends_of_it(observed: list[list[bool]], longest: int) -> None:
     T = len(observed)
     first, last = spans(observed, longest)
@@ -49,13 +50,21 @@ def test_each_frame_with_a_hole_is_kept_once_and_sees_both_ends_of_it(observed: 
     for window in windows:
         assert set(window.kept) <= set(window.frames) <= set(range(T))
         margin = longest // 4
-        needed = [
-            range(max(0, min(first[t] - 1, t - margin)), min(T, max(last[t] + 2, t + margin + 1))) for t in window.kept
-        ]
-        assert all(set(frames) <= set(window.frames) for frames in needed)
-        together = max(frames.stop for frames in needed) - min(frames.start for frames in needed)
-        one_gap = len({(first[t], last[t]) for t in window.kept}) == 1
-        assert len(window.frames) <= max(min(longest, T), *map(len, needed), together * one_gap)
+        needed: dict[tuple[int, int], range] = {}
+        for t in window.kept:
+            frames = range(max(0, min(first[t] - 1, t - margin)), min(T, max(last[t] + 2, t + margin + 1)))
+            assert set(frames) <= set(window.frames)
+            same = needed.setdefault((first[t], last[t]), frames)
+            needed[first[t], last[t]] = range(min(same.start, frames.start), max(same.stop, frames.stop))
+        assert len(window.frames) <= max(min(longest, T), *map(len, needed.values()))  # longer for one gap alone
+
+
+@given(MASKS, st.integers(1, 25))
+def test_a_gap_of_whole_frames_is_kept_from_one_window(observed: list[list[bool]], longest: int) -> None:
+    first, last = spans(observed, longest)
+    home = {t: n for n, window in enumerate(around(np.array(first), np.array(last), longest)) for t in window.kept}
+    pairs = [t for t in range(1, len(observed)) if not any(observed[t]) and not any(observed[t - 1])]
+    assert all(home[t - 1] == home[t] for t in pairs)
 
 
 def test_windows_of_worked_examples() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import numpy as np
 from torch import Tensor
@@ -77,15 +77,16 @@ def around(first: np.ndarray, last: np.ndarray, longest: int) -> list[Window]:
     windows: list[Window] = []
     kept: list[int] = []
     start = stop = 0
-    for t in np.flatnonzero(first >= 0).tolist():
-        before = max(0, min(int(first[t]) - 1, t - margin))
-        after = min(T, max(int(last[t]) + 2, t + 1 + margin))
-        apart = kept and (first[t], last[t]) != (first[kept[-1]], last[kept[-1]])  # one gap goes into one window
-        if apart and max(stop, after) - min(start, before) > max(longest, stop - start):
+    lacking = np.flatnonzero(first >= 0).tolist()
+    for (opens, closes), gap in groupby(lacking, key=lambda t: (int(first[t]), int(last[t]))):
+        frames = list(gap)  # they go into one window
+        before = max(0, min(opens - 1, frames[0] - margin))
+        after = min(T, max(closes + 2, frames[-1] + 1 + margin))
+        if kept and max(stop, after) - min(start, before) > max(longest, stop - start):
             windows.append(_widened(start, stop, kept, longest, T))
             kept = []
         start, stop = (min(start, before), max(stop, after)) if kept else (before, after)
-        kept.append(t)
+        kept += frames
     return [*windows, _widened(start, stop, kept, longest, T)] if kept else windows
 
 

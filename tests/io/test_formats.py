@@ -51,7 +51,7 @@ def clips(draw: st.DrawFn) -> tuple[str, Clip]:
     return name, Clip(values.astype(dtype), observed, ValueScale(0, 255))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(clips())
 def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, case: tuple[str, Clip]) -> None:
     name, clip = case

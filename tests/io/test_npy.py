@@ -37,7 +37,7 @@ def test_any_layout_is_read_and_written_back_to_the_same_bytes(layout: str, orde
     assert (tmp_path / "out.npy").read_bytes() == (tmp_path / "in.npy").read_bytes()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     shape=st.tuples(*[st.integers(1, 5)] * 4),
     dtype=st.sampled_from(["u1", "<u2", ">i4", "i8", "<f2", ">f4", "f8"]),

@@ -405,7 +405,7 @@ def test_unsigned_codes_of_old_and_limits(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".nc", ".h5", ".zarr"])
 @pytest.mark.parametrize("dated", [True, False])
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(data=st.data())
 def test_clips_of_other_formats(suffix: str, dated: bool, data: st.DataObject, tmp_path_factory: Any) -> None:
     dtype = np.dtype(data.draw(st.sampled_from(["u1", "u2", ">i2", "i4", ">f4", "f8"])))
