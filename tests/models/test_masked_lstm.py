@@ -4,7 +4,6 @@ import dataclasses
 
 import pytest
 import torch
-from torch.nn import functional as F
 
 from frame_forecast.errors import ConfigError
 from frame_forecast.models import create
@@ -12,12 +11,12 @@ from frame_forecast.models.masked_lstm import (
     MaskedLstm,
     MaskedLstmConfig,
     _copies,
-    _Motion,
     _reversal,
     _reverse,
     _share_forwards,
 )
 from frame_forecast.models.summary import summarise
+from frame_forecast.nn.heads import MotionHead
 
 TINY = MaskedLstmConfig(patch=4, width=8, hidden=8, mix=8, directions="bf")
 
@@ -121,24 +120,8 @@ def test_a_copy_is_never_of_the_frame_itself_nor_of_a_missing_pixel() -> None:
     assert torch.equal(is_after, (coming > 0).expand_as(is_after))
 
 
-def test_kernels_slide_over_the_frame_beside() -> None:
-    """Against a convolution for each patch: zero outside the frame, patch by patch its own kernel."""
-    torch.manual_seed(0)
-    motion = _Motion(width=5, patch=4)
-    N, h, w, R = 2, 3, 2, motion._REACH
-    H, W = 11, 8  # the lowest patches are cut
-    tokens, copies = torch.randn(N, h, w, 5), torch.rand(N, 2, H, W)
-    moved = motion._moved(tokens, copies)
-    kernels = motion.kernels(tokens).view(N, h, w, 2, 2, 2, 2 * R + 1).softmax(dim=-1)
-    for n, i, j, side, k in torch.cartesian_prod(*map(torch.arange, (N, h, w, 2, 2))).tolist():
-        down, across = kernels[n, i, j, side, k]
-        whole = F.conv2d(copies[n, side][None, None], torch.outer(down, across)[None, None], padding=R)[0, 0]
-        place = slice(4 * i, 4 * i + 4), slice(4 * j, 4 * j + 4)
-        torch.testing.assert_close(moved[n, 2 * side + k][place], whole[place])
-
-
 def test_in_training_every_other_frame_is_made_of_copies_where_one_is_near() -> None:
-    motion = _Motion(width=5, patch=4)
+    motion = MotionHead(width=5, patch=4)
     tokens, copies = torch.randn(3, 5, 2, 2), torch.rand(3, 2, 8, 8)
     away = torch.full((3, 2, 8, 8), float("inf"))
     away[0, 0], away[1, 1] = 2, 3  # near, not near, and none at all

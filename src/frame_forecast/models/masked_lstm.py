@@ -8,9 +8,11 @@ from torch.nn import functional as F
 
 from frame_forecast.errors import ConfigError
 from frame_forecast.models.base import TASKS, Model
+from frame_forecast.models.optical_flow import moved_copies
 from frame_forecast.models.registry import register
 from frame_forecast.nn.cells import ConvLstmCell
-from frame_forecast.nn.motion import other_neighbours, positions, values_at
+from frame_forecast.nn.heads import FlowHead, MotionHead
+from frame_forecast.nn.motion import on_a_line, other_neighbours, positions, values_at
 from frame_forecast.nn.unroll import unroll
 
 _DIRECTIONS = "fb"
@@ -28,6 +30,8 @@ class MaskedLstmConfig:
         directions: one letter a layer, the way it runs through time: ``f``orwards or ``b``ackwards.
         kernel: odd size of the state's convolution, in patches.
         motion: whether neighbouring frames are copied, moved, beside what is drawn.
+        flow: whether missing frames start from what optical flow makes of them, for footage in which things move
+            far and in every way; in place of ``motion``.
     """
 
     patch: int = 8
@@ -37,6 +41,7 @@ class MaskedLstmConfig:
     directions: str = "bfff"
     kernel: int = 3
     motion: bool = True
+    flow: bool = False
 
     def __post_init__(self) -> None:
         for name in ("patch", "width", "hidden", "mix", "kernel"):
@@ -48,8 +53,8 @@ class MaskedLstmConfig:
             )
         if self.kernel % 2 == 0:
             raise ConfigError(f"kernel={self.kernel}", "an odd number", "set another kernel")
-        if self.motion and self.patch % 2 == 1:
-            raise ConfigError(f"patch={self.patch}", "an even number with motion", "set another patch")
+        if (self.motion or self.flow) and self.patch % 2 == 1:
+            raise ConfigError(f"patch={self.patch}", "an even number with motion or flow", "set another patch")
 
 
 @register(
@@ -91,22 +96,28 @@ class MaskedLstm(Model):
         super().__init__()
         self.config = config
         pixels = config.patch**2
-        self.embed = nn.Linear(2 * pixels, config.width)
+        self.embed = nn.Linear((3 if config.flow else 2) * pixels, config.width)
         self.layers = nn.ModuleList()
         for direction in config.directions:
             self.layers.append(_Time(config, backwards=direction == "b"))
             self.layers.append(_Mix(config.width, config.mix))
         self.norm = nn.LayerNorm(config.width)
         self.head = nn.Conv2d(config.width, pixels, 3, padding=1)
-        self.motion = _Motion(config.width, config.patch) if config.motion else None
+        self.motion = MotionHead(config.width, config.patch) if config.motion and not config.flow else None
+        self.flow = FlowHead(config.width, config.patch) if config.flow else None
+        if self.flow is not None:  # what is drawn is then added to what flow makes
+            nn.init.zeros_(self.head.weight)
+            nn.init.zeros_(self.head.bias)  # pyright: ignore[reportArgumentType]
 
     def given(self, observed: Tensor, valid: Tensor) -> Tensor:
         return valid
 
     def output_layers(self) -> list[nn.Linear | nn.Conv2d]:
-        return [self.head]
+        return [] if self.flow is not None else [self.head]
 
     def _predict(self, frames: Tensor, observed: Tensor, valid: Tensor) -> Tensor:
+        if self.flow is not None:
+            return self._refine(self.flow, frames, observed, valid)
         made = self._run(frames, observed, valid)
         rows = _seen_after_missing(observed, valid).nonzero()[:, 0]
         if self.training or len(rows) == 0:
@@ -121,24 +132,16 @@ class MaskedLstm(Model):
     def _run(self, frames: Tensor, observed: Tensor, valid: Tensor) -> Tensor:
         """One pass over the canvas, ``(B, T, C, H, W)`` in and out."""
         B, T, C, H, W = frames.shape
-        p = self.config.patch
         # Channels become clips: (T, B * C, 2, H, W), frames beside their masks.
         pixels = torch.stack([frames, observed.expand_as(frames).to(frames.dtype)], dim=3)
-        pixels = F.pad(pixels.permute(1, 0, 2, 3, 4, 5).flatten(1, 2), (0, -W % p, 0, -H % p))
-        patches = F.pixel_unshuffle(pixels, p).permute(0, 1, 3, 4, 2)  # (T, B * C, H / p, W / p, 2 * p * p)
-        # Contiguous, or without gradients the linear map would be a product for each frame.
-        tokens = self.embed(patches.contiguous()).float()  # (T, B * C, H / p, W / p, width)
         reversal = _reversal(valid.repeat_interleave(C, dim=0))
-        *layers, last = self.layers
-        for layer in layers:
-            tokens = layer(tokens, reversal)
+        tokens = self._tokens(pixels.permute(1, 0, 2, 3, 4, 5).flatten(1, 2), reversal)
         missing = ~observed.flatten(2).all(dim=2).T.repeat_interleave(C, dim=1).flatten()  # (T * B * C,)
         made = frames.transpose(0, 1).reshape(-1, 1, H, W)
         # Wholly observed frames are drawn for practice alone.
         rows = torch.arange(len(missing), device=frames.device) if self.training else missing.nonzero()[:, 0]
-        tokens = last(tokens.flatten(0, 1)[rows], reversal)  # mixes each token alone
-        tokens = self.norm(tokens).permute(0, 3, 1, 2)  # (rows, width, H / p, W / p)
-        drawn = torch.sigmoid(F.pixel_shuffle(self.head(tokens).float(), p)[..., :H, :W])
+        tokens = self._of_frames(rows, tokens, reversal)
+        drawn = torch.sigmoid(self._drawn(tokens, H, W))
         made = made.index_copy(0, rows, drawn)
         if self.motion is not None:
             chosen = missing[rows]
@@ -146,6 +149,51 @@ class MaskedLstm(Model):
             alone = (rows % 2 == 1) & self.training
             made = made.index_copy(0, rows, self.motion(tokens[chosen], drawn[chosen], *copies, alone))
         return made.view(T, B, C, H, W).transpose(0, 1)
+
+    def _refine(self, flow: FlowHead, frames: Tensor, observed: Tensor, valid: Tensor) -> Tensor:
+        """One pass over the canvas, ``(B, T, C, H, W)`` in and out, that improves on what optical flow makes."""
+        B, T, _, H, W = frames.shape
+        missing = ~observed.flatten(2).all(dim=2)  # (B, T)
+        number = missing.flatten().cumsum(0).view(B, T) - 1
+        with torch.no_grad():
+            line = on_a_line(frames, observed)
+            made = line.clone()
+            sides = line[missing][:, None].repeat(1, 2, 1, 1, 1)  # (rows, 2, C, H, W)
+            for copy in moved_copies(made, observed, valid):
+                row = number[copy.clip, copy.frame]
+                sides[row] = torch.where(copy.where, copy.sides, sides[row])
+                made[copy.clip, copy.frame] = torch.where(copy.where, copy.blend(), made[copy.clip, copy.frame])
+            # Where both sides differ, something appeared, vanished or was followed wrongly.
+            doubt = torch.zeros_like(made[:, :, 0])
+            doubt[missing] = (sides[:, 1] - sides[:, 0]).mean(dim=1)
+            seen = observed[:, :, 0].expand_as(doubt).to(doubt.dtype)
+            pixels = torch.stack([made.mean(dim=2), seen, doubt], dim=2)
+        reversal = _reversal(valid)
+        tokens = self._tokens(pixels.transpose(0, 1), reversal)
+        rows = missing.flatten().nonzero()[:, 0]
+        tokens = self._of_frames(rows % T * B + rows // T, tokens, reversal)
+        refined = flow(tokens, self._drawn(tokens, H, W), sides, made[missing], line[missing])
+        return frames.flatten(0, 1).index_copy(0, rows, refined).view_as(frames)
+
+    def _tokens(self, pixels: Tensor, reversal: Tensor) -> Tensor:
+        """What all layers but the last make of ``(T, N, k, H, W)``: ``(T, N, h, w, width)``."""
+        p = self.config.patch
+        H, W = pixels.shape[-2:]
+        patches = F.pixel_unshuffle(F.pad(pixels, (0, -W % p, 0, -H % p)), p).permute(0, 1, 3, 4, 2)
+        # Contiguous, or without gradients the linear map would be a product for each frame.
+        tokens = self.embed(patches.contiguous()).float()
+        for layer in self.layers[:-1]:
+            tokens = layer(tokens, reversal)
+        return tokens
+
+    def _of_frames(self, rows: Tensor, tokens: Tensor, reversal: Tensor) -> Tensor:
+        """The tokens of some of the T * N frames, to draw from: ``(rows, width, h, w)``."""
+        last = self.layers[-1]  # mixes each token alone
+        return self.norm(last(tokens.flatten(0, 1)[rows], reversal)).permute(0, 3, 1, 2)
+
+    def _drawn(self, tokens: Tensor, H: int, W: int) -> Tensor:
+        """Pixels ``(rows, 1, H, W)``, any values."""
+        return F.pixel_shuffle(self.head(tokens).float(), self.config.patch)[..., :H, :W]
 
 
 def _seen_frames(observed: Tensor) -> Tensor:
@@ -233,90 +281,6 @@ class _Mix(nn.Module):
         """``(T, B, h, w, width)`` in and out; time plays no part."""
         values, gates = self.into(self.norm(tokens)).chunk(2, dim=-1)
         return tokens + self.out(values * F.silu(gates))
-
-
-class _Motion(nn.Module):
-    """Copies of the nearest observed frames on both sides, moved, and blended with what was drawn.
-
-    Each patch is read from the frame beside it through kernels that pick a displacement (Finn et al.,
-    "Unsupervised learning for physical interaction through video prediction", NeurIPS 2016, section 3.2), here
-    a column times a row: what matters is learned for all displacements at once, where a flow only ever learns
-    of the pixels next to where it points. Gates for every 2x2 pixels, corrected by two convolutions that see
-    what there is to choose from, weigh the copies and the drawn frame.
-
-    In training, every other frame must do without what was drawn if an observed one is near: left to themselves
-    the gates trust what is drawn, and the kernels never learn.
-    """
-
-    _KERNELS = 2  # of each side: two things may cross in a patch
-    _REACH = 6  # pixels, in each direction
-    _NEAR = 2  # frames over which things move no further than that
-    _HIDDEN = 8
-    _TRUST = 1.5  # of the drawn frame at first, on the gates' logarithmic scale
-    _MARGIN = 1e-3  # copies are 0 or 1 in places, whose cross-entropy has no bound
-
-    def __init__(self, width: int, patch: int) -> None:
-        super().__init__()
-        self.patch = patch
-        self.choices = 2 * self._KERNELS + 1
-        self.taps = 2 * self._REACH + 1
-        self.kernels = nn.Linear(width, 2 * self._KERNELS * 2 * self.taps)
-        self.gates = nn.Linear(width, (patch // 2) ** 2 * self.choices)
-        self.look = nn.Conv2d(self.choices, self._HIDDEN, 3, padding=1)
-        self.correct = nn.Conv2d(self._HIDDEN, self.choices + 1, 3, padding=1)
-        for parameter in (*self.gates.parameters(), *self.correct.parameters()):
-            nn.init.zeros_(parameter)
-        with torch.no_grad():
-            self.gates.bias[-((patch // 2) ** 2) :] = self._TRUST
-
-    def forward(self, tokens: Tensor, drawn: Tensor, copies: Tensor, away: Tensor, alone: Tensor) -> Tensor:
-        """What is given of each frame.
-
-        Args:
-            tokens: ``(N, width, h, w)``.
-            drawn: ``(N, 1, H, W)`` in [0, 1]; H and W at most patch times h and w.
-            copies, away: from `_copies`.
-            alone: bool ``(N,)``, frames to be made of copies alone where one is near.
-
-        Returns:
-            ``(N, 1, H, W)`` in [0, 1].
-        """
-        H, W = drawn.shape[2:]
-        tokens = tokens.permute(0, 2, 3, 1).float()
-        with torch.autocast(tokens.device.type, enabled=False):  # half precision is too coarse for kernels and gates
-            choices = torch.cat([self._moved(tokens, copies), drawn], dim=1)
-            gates = F.pixel_shuffle(self.gates(tokens).permute(0, 3, 1, 2), self.patch // 2)
-            gates = F.interpolate(gates, scale_factor=2, mode="bilinear")[..., :H, :W]
-        correction = self.correct(F.silu(self.look(choices.contiguous(memory_format=torch.channels_last)))).float()
-        near = (away <= self._NEAR).any(dim=1, keepdim=True) & alone[:, None, None, None]
-        usable = torch.cat([torch.isfinite(away).repeat_interleave(self._KERNELS, dim=1), ~near], dim=1)
-        shares = (gates + correction[:, :-1]).masked_fill(~usable, -torch.inf).softmax(dim=1)
-        blend = self._MARGIN + (1 - 2 * self._MARGIN) * (shares * choices).sum(dim=1, keepdim=True)
-        return torch.sigmoid(torch.logit(blend) + correction[:, -1:])
-
-    def _moved(self, tokens: Tensor, copies: Tensor) -> Tensor:
-        """Each side's copies under its kernels, ``(N, 2 * kernels, H, W)``.
-
-        Args:
-            tokens: ``(N, h, w, width)``.
-            copies: ``(N, 2, H, W)``.
-        """
-        (N, h, w, _), (H, W) = tokens.shape, copies.shape[2:]
-        p, R, K = self.patch, self._REACH, self._KERNELS
-        padded = F.pad(copies, (R, R + w * p - W, R, R + h * p - H))
-        around = padded.unfold(2, p + 2 * R, p).unfold(3, p + 2 * R, p)  # (N, 2, h, w, p + 2R, p + 2R)
-        around = around.permute(0, 2, 3, 1, 4, 5)[:, :, :, :, None]
-        kernels = self.kernels(tokens).view(N, h, w, 2, K, 2, self.taps).softmax(dim=-1)
-        down, across = self._bands(kernels).unbind(dim=5)  # (N, h, w, 2, K, p, p + 2R)
-        moved = down @ around @ across.transpose(-1, -2)  # (N, h, w, 2, K, p, p)
-        return moved.permute(0, 3, 4, 1, 5, 2, 6).reshape(N, 2 * K, h * p, w * p)[..., :H, :W]
-
-    def _bands(self, kernels: Tensor) -> Tensor:
-        """Kernels ``(..., taps)`` as matrices ``(..., p, p + 2R)`` that slide them along an axis."""
-        rows, columns = self.patch, self.patch + self.taps - 1
-        # A row one longer than the matrix, repeated and cut to the matrix's width, moves on by one each time.
-        row = F.pad(kernels, (0, columns + 1 - self.taps))[..., None, :].expand(*kernels.shape[:-1], rows, columns + 1)
-        return row.flatten(-2)[..., : rows * columns].unflatten(-1, (rows, columns))
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:

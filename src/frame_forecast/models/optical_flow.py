@@ -8,6 +8,7 @@ precipitation from continental radar images", Monthly Weather Review 2002, "semi
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
@@ -52,21 +53,59 @@ class OpticalFlow(Baseline):
 
     def _predict(self, frames: Tensor, observed: Tensor, valid: Tensor) -> Tensor:
         prediction = on_a_line(frames, observed)
-        for i, length in enumerate(valid.sum(dim=1).tolist()):
-            _Clip(prediction[i, :length], observed[i, :length]).move()  # padding is at the end
+        for copy in moved_copies(prediction, observed, valid):
+            made = prediction[copy.clip, copy.frame]
+            prediction[copy.clip, copy.frame] = torch.where(copy.where, copy.blend(), made)
         return prediction
 
 
-class _Clip:
-    """One clip, to be filled in place.
+@dataclass(frozen=True)
+class MovedCopies:
+    """The nearest frames before and after one with missing pixels, moved to its time.
 
     Args:
+        clip, frame: which one, by number.
+        where: bool ``(1, H, W)`` or ``(1, 1, 1)``, the missing pixels that these frames show.
+        sides: ``(2, C, H, W)``, before and after; one that is not there is like the other.
+        weights: ``(2, 1, H, W)``, how far to trust them: the nearer the more, pixels that were observed more than
+            guesses, and one that is not there not at all.
+    """
+
+    clip: int
+    frame: int
+    where: Tensor
+    sides: Tensor
+    weights: Tensor
+
+    def blend(self) -> Tensor:
+        """Their weighted mean, ``(C, H, W)`` in [0, 1]."""
+        mean = (self.weights * self.sides).sum(dim=0) / self.weights.sum(dim=0)
+        return mean.clamp(0, 1)  # rounding must not take it above 1
+
+
+def moved_copies(frames: Tensor, observed: Tensor, valid: Tensor) -> Iterator[MovedCopies]:
+    """Of each frame with missing pixels, what moved there from both sides; none where no motion is known.
+
+    Args:
+        frames: ``(B, T, C, H, W)``, filled along time as by `on_a_line`; may be changed between two copies.
+        observed: bool ``(B, T, 1, H, W)`` or ``(B, T, 1, 1, 1)``.
+        valid: bool ``(B, T)``.
+    """
+    for i, length in enumerate(valid.sum(dim=1).tolist()):  # padding is at the end
+        yield from _Clip(i, frames[i, :length], observed[i, :length]).moved()
+
+
+class _Clip:
+    """One clip.
+
+    Args:
+        number: of the clip.
         frames: ``(T, C, H, W)``, filled along time; 0 where never observed.
         observed: bool ``(T, 1, H, W)`` or ``(T, 1, 1, 1)``.
     """
 
-    def __init__(self, frames: Tensor, observed: Tensor) -> None:
-        self._frames, self._observed = frames, observed
+    def __init__(self, number: int, frames: Tensor, observed: Tensor) -> None:
+        self._number, self._observed = number, observed
         self._ever = observed.any(dim=0)
         # Filled in space, too: the edge of what is never observed stands still, and flow would see it.
         self._source = _filled(frames, self._ever)
@@ -74,19 +113,18 @@ class _Clip:
         # Like ``observed``: what can be made from a frame.
         self._shown = _closed(observed) & sound[:, None, None, None]
 
-    def move(self) -> None:
-        """Fills what is missing from frames before and after it, moved."""
+    def moved(self) -> Iterator[MovedCopies]:
+        """What frames before and after give of those with missing pixels."""
         pairs, found = self._pairs()
         for before, after in sorted(found):
             missing = pairs[before + 1 : after] == self._code(before, after)
             times = [before + 1 + t for t in missing.flatten(1).any(dim=1).nonzero().flatten().tolist()]
-            for t, moved in self._moved(before, after, times, missing.any(dim=0)):
-                # Rounding must not take a mean of pixels above 1.
-                self._frames[t] = torch.where(missing[t - before - 1], moved.clamp(0, 1), self._frames[t])
+            for t, sides, weights in self._moved(before, after, times, missing.any(dim=0)):
+                yield MovedCopies(self._number, t, missing[t - before - 1], sides, weights)
 
     def _code(self, before: Any, after: Any) -> Any:
         """One number for a pair of frames, or of tensors of them; not `_NEVER`."""
-        return (before + 1) * (len(self._frames) + 1) + after
+        return (before + 1) * (len(self._source) + 1) + after
 
     def _pairs(self) -> tuple[Tensor, set[tuple[int, int]]]:
         """The frames before and after that each missing pixel is made from.
@@ -95,26 +133,26 @@ class _Clip:
             int64, the shape of ``observed``: the pair's `_code`, or `_NEVER` for pixels that stay as
             they are; and the pairs ``(before, after)``, -1 and T where there is none.
         """
-        T = len(self._frames)
+        T = len(self._source)
         before, after = (side[0] for side in other_neighbours(self._shown[None]))
         missing = ~self._observed & self._ever & ((before >= 0) | (after < T))
         pairs = torch.where(missing, self._code(before, after), _NEVER)
         used = {pair for frame in pairs for pair in frame[frame != _NEVER].unique().tolist()}
         return pairs, {(pair // (T + 1) - 1, pair % (T + 1)) for pair in used}
 
-    def _moved(self, before: int, after: int, times: list[int], where: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """Frames ``(C, H, W)`` at the given times; none where no motion is known.
+    def _moved(self, before: int, after: int, times: list[int], where: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """The given times, and what both sides give of them: `MovedCopies.sides` and their weights.
 
         Args:
             before, after: the frames they are made from; -1 and T = none.
             times: in order.
             where: bool ``(1, H, W)`` or ``(1, 1, 1)``, the pixels that will be used.
         """
-        T = len(self._frames)
+        T = len(self._source)
         if before >= 0 and after < T:
             forth, back = self._flow(before, after), self._flow(after, before)
             for t in times:
-                yield t, self._between(before, after, t, forth, back)
+                yield t, *self._between(before, after, t, forth, back)
             return
         source, others = (before, range(before - 1, -1, -1)) if before >= 0 else (after, range(after + 1, T))
         # Its motion is seen in the next frame that shows most of what is asked for.
@@ -123,22 +161,25 @@ class _Clip:
             return
         wanted = {abs(t - source): t for t in times}
         back = self._flow(source, other) / abs(source - other)
+        there = back.new_tensor([before >= 0, after < T]).view(2, 1, 1, 1).expand(2, 1, *back.shape[2:])
         for lead, path in enumerate(_paths(back, max(wanted)), start=1):
             if lead in wanted:
-                yield wanted[lead], warp(self._source[source][None], path, "border")[0]
+                moved = warp(self._source[source][None], path, "border")
+                yield wanted[lead], moved.expand(2, *moved.shape[1:]), there
 
-    def _between(self, before: int, after: int, t: int, forth: Tensor, back: Tensor) -> Tensor:
-        """Both ends moved to the time ``t`` between them: ``(C, H, W)``."""
+    def _between(self, before: int, after: int, t: int, forth: Tensor, back: Tensor) -> tuple[Tensor, Tensor]:
+        """Both ends moved to the time ``t`` between them, and their weights."""
         share = (t - before) / (after - before)
         # Both flows are known where their pixels set out, not where they are by then. In this mean, the
         # errors of that cancel (Jiang et al., "Super SloMo", CVPR 2018); iterating gained nothing.
         motion = (1 - share) * forth - share * back
-        total, weights = torch.zeros_like(self._source[:1]), torch.zeros_like(motion[:, :1])
+        sides, weights = [], []
         for end, way, near in ((before, -share, 1 - share), (after, 1 - share, share)):
-            trust = (self._observed[end] + _UNSEEN).expand_as(weights)
+            trust = (self._observed[end] + _UNSEEN).expand_as(motion[:, :1])
             moved = warp(torch.cat([trust * self._source[end], trust], dim=1), way * motion, "border")
-            total, weights = total + near * moved[:, :-1], weights + near * moved[:, -1:]
-        return (total / weights)[0]
+            sides.append(moved[:, :-1] / moved[:, -1:])
+            weights.append(near * moved[:, -1:])
+        return torch.cat(sides), torch.cat(weights)
 
     def _flow(self, start: int, end: int) -> Tensor:
         """Where the pixels of one frame are in another: ``(1, 2, H, W)``, in pixels, x first.

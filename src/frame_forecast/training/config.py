@@ -64,7 +64,7 @@ class TrainConfig:
         warmup: share of the budget during which learning rates rise from 0.
         gradient_clip: largest norm of all gradients together.
         ema_decay: of the averaged weights that are validated and released.
-        loss: ``cross_entropy`` or ``mse``, per pixel.
+        loss: ``cross_entropy`` or ``mse``, per pixel, or ``log_mse``, per frame: the score in decibels.
         precision: ``auto`` takes bfloat16 where the processor has it.
         validation_clips: clips that choose the best checkpoint.
         validations: how often in a run.
@@ -82,7 +82,7 @@ class TrainConfig:
     warmup: float = 0.02
     gradient_clip: float = 1.0
     ema_decay: float = 0.99
-    loss: Literal["cross_entropy", "mse"] = "cross_entropy"
+    loss: Literal["cross_entropy", "mse", "log_mse"] = "cross_entropy"
     precision: Literal["auto", "bf16", "float32"] = "auto"
     validation_clips: int = 64
     validations: int = 6
@@ -101,7 +101,7 @@ class TrainConfig:
         for name in ("warmup", "grow_until", "ema_decay"):
             self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
         self._check("tasks", self.tasks in ("auto", "forecast", "mixed"), "auto, forecast or mixed")
-        self._check("loss", self.loss in ("cross_entropy", "mse"), "cross_entropy or mse")
+        self._check("loss", self.loss in ("cross_entropy", "mse", "log_mse"), "cross_entropy, mse or log_mse")
         self._check("precision", self.precision in ("auto", "bf16", "float32"), "auto, bf16 or float32")
 
     def _check(self, name: str, right: bool, expected: str) -> None:

@@ -13,6 +13,8 @@ from frame_forecast.models import Model
 from frame_forecast.training.config import Budget, TrainConfig
 from frame_forecast.training.optimizer import MuonAdamW, build_optimizer
 
+_FAINT = 1e-4  # mean squared error, 40 dB
+
 
 def clip_loss(prediction: Tensor, batch: Batch, given: Tensor, kind: str) -> Tensor:
     """Mean over clips of each clip's mean over the pixels whose truth is known.
@@ -24,7 +26,9 @@ def clip_loss(prediction: Tensor, batch: Batch, given: Tensor, kind: str) -> Ten
         prediction: ``(B, T, C, H, W)`` in [0, 1].
         batch: the clips; only `Batch.known` pixels are targets.
         given: bool ``(B, T)``, the frames that the model gives.
-        kind: ``cross_entropy`` (grey targets count as probabilities) or ``mse``.
+        kind: ``cross_entropy`` (grey targets count as probabilities), ``mse``, or ``log_mse``: the logarithm of
+            each frame's, so that one decibel weighs the same in every frame, hard or easy; frames better than
+            `_FAINT` count little.
 
     Returns:
         A scalar.
@@ -35,8 +39,13 @@ def clip_loss(prediction: Tensor, batch: Batch, given: Tensor, kind: str) -> Ten
     # Autocast refuses this loss, because half precision cannot tell 1 from nearly 1.
     with torch.autocast(prediction.device.type, enabled=False):
         loss = elementwise(prediction.float(), truth, reduction="none")
-    loss = torch.where(target, loss, torch.zeros((), device=loss.device)).flatten(1).sum(dim=1)
-    return (loss / target.flatten(1).sum(dim=1).clamp(min=1)).mean()
+    loss = torch.where(target, loss, torch.zeros((), device=loss.device))
+    if kind == "log_mse":
+        pixels = target.flatten(2).sum(dim=2)  # of each frame
+        frames = torch.log(loss.flatten(2).sum(dim=2) / pixels.clamp(min=1) + _FAINT)
+        scored = pixels > 0
+        return (frames.where(scored, 0.0).sum(dim=1) / scored.sum(dim=1).clamp(min=1)).mean()
+    return (loss.flatten(1).sum(dim=1) / target.flatten(1).sum(dim=1).clamp(min=1)).mean()
 
 
 class TrainingModule(pl.LightningModule):
