@@ -17,13 +17,15 @@ FORMS = ("reconstruction", "prediction", "composite")
 
 
 def variants() -> list[tuple[str, dict]]:
-    """Every model in every form, conditional or not, where it has those."""
+    """Every model in every form, conditional or not, where it has those, and with what it may start from."""
     chosen: list[tuple[str, dict]] = []
     for name, entry in ENTRIES.items():
         if hasattr(entry.tiny, "form"):
             chosen += [(name, {"form": form, "conditional": c}) for form in FORMS for c in (False, True)]
         else:
             chosen.append((name, {}))
+        if hasattr(entry.tiny, "flow"):
+            chosen.append((name, {"flow": True}))
     return chosen
 
 

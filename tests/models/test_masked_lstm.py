@@ -136,6 +136,27 @@ def test_in_training_every_other_frame_is_made_of_copies_where_one_is_near() -> 
         assert uses_drawn(~alone) == [True, True, True]
 
 
+def test_with_flow_an_untrained_network_gives_nearly_what_optical_flow_does() -> None:
+    model = MaskedLstm(dataclasses.replace(TINY, flow=True)).eval()
+    wave = torch.arange(48.0)[None, :] + 1.7 * torch.arange(48.0)[:, None]
+    frames = torch.stack([0.5 + 0.4 * torch.sin((wave - 1.5 * t) / 4) for t in range(7)])[None, :, None]
+    observed = torch.tensor([True, True, True, False, True, False, False]).view(1, 7, 1, 1, 1)
+    made, flow = model(frames, observed), create("optical_flow")(frames, observed)
+    line = create("linear")(frames, observed)
+    assert torch.equal(made[:, observed[0, :, 0, 0, 0]], frames[:, observed[0, :, 0, 0, 0]])
+    assert (made - flow).abs().mean() < 0.25 * (line - flow).abs().mean()
+
+
+def test_with_flow_colours_move_alike() -> None:
+    model = MaskedLstm(dataclasses.replace(TINY, flow=True)).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    frames = torch.rand((1, 5, 1, 16, 16), generator=torch.Generator().manual_seed(0))
+    observed = torch.tensor([True, True, False, True, False]).view(1, 5, 1, 1, 1)
+    grey = model(frames, observed)
+    torch.testing.assert_close(model(frames.expand(1, 5, 3, 16, 16), observed), grey.expand(1, 5, 3, 16, 16))
+
+
 def test_running_backwards_leaves_padding_at_the_end() -> None:
     valid = torch.arange(5) < torch.tensor([5, 2, 1])[:, None]
     tokens = torch.arange(5)[:, None].expand(5, 3)

@@ -81,6 +81,7 @@ class FlowHead(nn.Module):
     _REACH = 4  # pixels, in each direction
     _HIDDEN = 12
     _TRUST = 2.0  # of the flow's frame at first, on the gates' logarithmic scale
+    _SHARE = 0.05  # of what is drawn: its first steps are not to undo what flow makes
 
     def __init__(self, width: int, patch: int) -> None:
         super().__init__()
@@ -116,10 +117,10 @@ class FlowHead(nn.Module):
         with torch.autocast(tokens.device.type, enabled=False):  # half precision is too coarse for kernels and gates
             kernels = self.kernels(tokens).unflatten(-1, (2, self._KERNELS, 2, self.taps)).softmax(dim=-1)
             moved = displaced(sides.transpose(1, 2).flatten(0, 1), kernels.repeat_interleave(C, dim=0), self.patch)
-            choices = torch.cat([moved.view(N, C, -1, H, W), blend[:, :, None], line[:, :, None]], dim=2)
+            choices = torch.cat([moved.unflatten(0, (N, C)), blend[:, :, None], line[:, :, None]], dim=2)
             gates = F.pixel_shuffle(self.gates(tokens).permute(0, 3, 1, 2), self.patch // 2)
             gates = F.interpolate(gates, scale_factor=2, mode="bilinear")[..., :H, :W]
         grey = choices.mean(dim=1).contiguous(memory_format=torch.channels_last)
         correction = self.correct(F.silu(self.look(grey))).float()
         shares = (gates + correction[:, :-1]).softmax(dim=1)
-        return ((shares[:, None] * choices).sum(dim=2) + correction[:, -1:] + drawn).clamp(0, 1)
+        return ((shares[:, None] * choices).sum(dim=2) + self._SHARE * (correction[:, -1:] + drawn)).clamp(0, 1)
