@@ -1,6 +1,7 @@
 """The contract every model keeps."""
 
 import abc
+import math
 from typing import Any, final
 
 import torch
@@ -107,8 +108,15 @@ class Model(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def output_layers(self) -> list[nn.Linear | nn.Conv2d]:
-        """The layers right before the output's sigmoid: their biases start at the mean pixel, and
-        their rows are pixels rather than features of one space, which the optimiser should know."""
+        """The layers that pixels, or choices between them, come from: their rows are no features of one space,
+        which the optimiser should know."""
+
+    def start_at_mean(self, mean: float) -> None:
+        """Starts pixels at their mean, in (0, 1); here by the biases of output layers right before a sigmoid."""
+        with torch.no_grad():
+            for layer in self.output_layers():
+                assert layer.bias is not None
+                layer.bias.fill_(math.log(mean / (1 - mean)))
 
     @abc.abstractmethod
     def _predict(self, frames: Tensor, observed: Tensor, valid: Tensor) -> Tensor:

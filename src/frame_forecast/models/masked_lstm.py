@@ -113,7 +113,11 @@ class MaskedLstm(Model):
         return valid
 
     def output_layers(self) -> list[nn.Linear | nn.Conv2d]:
-        return [] if self.flow is not None else [self.head]
+        return [self.head, *([] if self.flow is None else self.flow.layers())]
+
+    def start_at_mean(self, mean: float) -> None:
+        if self.flow is None:  # which starts nearer by far
+            super().start_at_mean(mean)
 
     def _predict(self, frames: Tensor, observed: Tensor, valid: Tensor) -> Tensor:
         if self.flow is not None:

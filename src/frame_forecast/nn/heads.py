@@ -99,6 +99,10 @@ class FlowHead(nn.Module):
             sharp, blurred = -torch.arange(-self._REACH, self._REACH + 1).square() / torch.tensor([[0.5], [4.0]])
             self.kernels.bias.copy_(torch.stack([sharp, blurred])[None, :, None].expand(2, -1, 2, -1).flatten())
 
+    def layers(self) -> list[nn.Linear | nn.Conv2d]:
+        """All of them."""
+        return [self.kernels, self.gates, self.look, self.correct]
+
     def forward(self, tokens: Tensor, drawn: Tensor, sides: Tensor, blend: Tensor, line: Tensor) -> Tensor:
         """What is given of each frame.
 

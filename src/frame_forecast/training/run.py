@@ -248,10 +248,7 @@ def _start_at_mean(model: Model, source: ClipSource) -> None:
     """Starts output biases at the mean pixel: learning that the world is mostly black takes
     a hundred steps otherwise."""
     mean = to_unit(source.clips(np.arange(_MEAN_CLIPS))).mean().clamp(_OUTPUT_MARGIN, 1 - _OUTPUT_MARGIN)
-    with torch.no_grad():
-        for layer in model.output_layers():
-            assert layer.bias is not None
-            layer.bias.fill_(torch.logit(mean).item())
+    model.start_at_mean(mean.item())
 
 
 def _release(settings: RunSettings, folder: Path, module: TrainingModule, trainer: pl.Trainer, data: _Data) -> Path:
