@@ -32,8 +32,7 @@ from frame_forecast import weights
 from frame_forecast.clip import Batch
 from frame_forecast.data.loaders import FixedBatches, TrainingBatches, to_unit
 from frame_forecast.data.masking import ForecastMasking, Masking, MixedMasking
-from frame_forecast.data.moving_mnist import MovingMnistConfig
-from frame_forecast.data.sources import ClipSource, open_source
+from frame_forecast.data.sources import ClipConfig, ClipSource, open_source
 from frame_forecast.devices import BYTES_A_PIXEL, check_memory, choose_device, choose_precision
 from frame_forecast.errors import ConfigError, DataError, WeightsError
 from frame_forecast.files import writing
@@ -266,7 +265,8 @@ def _release(settings: RunSettings, folder: Path, module: TrainingModule, traine
         module.load_state_dict(state)
     speed = next(callback for callback in trainer.callbacks if isinstance(callback, Speed))  # pyright: ignore[reportAttributeAccessIssue]
     config, source = settings.train, data.sources[0]
-    test = open_source(settings.data, "test", published=False, config=settings.frames)
+    frames = config.context + config.horizon
+    test = open_source(settings.data, "test", frames=frames, published=False, config=settings.frames)
     _, _, channels, height, width = source.clips(np.arange(1)).shape
     weights.save(
         folder / "weights",
@@ -291,7 +291,7 @@ def _release(settings: RunSettings, folder: Path, module: TrainingModule, traine
     return folder / "weights"
 
 
-def _generator(frames: MovingMnistConfig) -> dict[str, Any]:
+def _generator(frames: ClipConfig) -> dict[str, Any]:
     """The settings of the clips for the contract; their length follows from context and horizon."""
     return {key: value for key, value in dataclasses.asdict(frames).items() if key != "frames"}
 
