@@ -19,8 +19,8 @@ from frame_forecast.masks import Gap, Pattern, RandomFrames
 from frame_forecast.models import TASKS, override
 from frame_forecast.progress import bar
 from frame_forecast.results import Results
-from frame_forecast.training import run
 from frame_forecast.training.settings import RunSettings
+from frame_forecast.training.trainer import log_folders
 
 _SHOWN_CLIPS = 2
 _GAP = 5  # frames, or as many as a shorter clip has besides one before and one after
@@ -112,7 +112,7 @@ def report_run(
     subjects = [_Subject(settings.preset, forecaster, source, clips)]
     if beside is not None:
         subjects.append(_weights(beside, settings.data, config.seed, beside_clips, device))
-    logs = [path for log in run.log_folders(folder) if (path := log / "metrics.csv").exists()]
+    logs = [path for log in log_folders(folder) if (path := log / "metrics.csv").exists()]
     return _write(out, settings.data, subjects, config.seed, report.TrainingCurves.read(*logs), console)
 
 
