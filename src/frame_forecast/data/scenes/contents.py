@@ -1,6 +1,7 @@
 """What is in the frames: textures, rain-like fields, and shapes before a texture."""
 
 import math
+
 import numpy as np
 import torch
 from torch import Tensor
