@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frame_forecast.data.scenes.contents import Content, Rain, Shapes, Textures
+from frame_forecast.data.scenes.contents import Rain, Shapes, Textures
 from frame_forecast.data.scenes.draws import Draws
 from frame_forecast.data.scenes.effects import seen_by_a_camera, with_noise
 from frame_forecast.data.scenes.pools import Fields
@@ -126,7 +126,6 @@ class MovingScenes:
         if self.radar is not None and real < self.config.radar:
             patch = self.radar.patch(draws, self.config.frames, self.config.size)
             return torch.tensor(patch, device=self.device)[:, None].expand(-1, self.config.channels, -1, -1)
-        content: Content
         if kind < _RAIN:
             frames = with_noise(self._rain.frames(draws), draws, 0.1)
         else:

@@ -1,7 +1,6 @@
 """What is in the frames: textures, rain-like fields, and shapes before a texture."""
 
 import math
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -25,14 +24,6 @@ _MOST_SHAPES = 5
 _RANK_STEP = 3  # every third pixel is enough to rank values
 
 
-class Content(Protocol):
-    """One kind of clips."""
-
-    def frames(self, draws: Draws) -> Tensor:
-        """float32 ``(T, C, H, W)`` in [0, 1], with all that is drawn for a clip."""
-        ...
-
-
 class Textures:
     """Noise of many spectra that drifts, turns, zooms, shears and deforms.
 
@@ -45,7 +36,7 @@ class Textures:
         self.fields, self.length, self.channels, self.size = fields, frames, channels, size
 
     def frames(self, draws: Draws) -> Tensor:
-        """See `Content.frames`."""
+        """A clip, float32 ``(T, C, H, W)`` in [0, 1]."""
         flow = draw_flow(draws, self.size, self.length, shaken=0.2)
         return self.moved(self.texture(draws), flow, draws)
 
@@ -108,10 +99,10 @@ class Rain:
         self.fields, self.length, self.channels, self.size = fields, frames, channels, size
 
     def frames(self, draws: Draws) -> Tensor:
-        """See `Content.frames`."""
+        """A clip, float32 ``(T, C, H, W)`` in [0, 1]."""
         flow = draw_flow(draws, self.size, self.length, liveliness=0.5)
         origins = flow.origins(grid_points(self.size)) @ draw_view(draws).T + self.fields.side * _corner(draws)
-        living = self._living(draws)
+        living = self.living(draws)
         seen = self.fields.sample(living, spread(origins, self.size, living.device))
         dry, skew = draws.between(0.4, 0.95), draws.ratio(0.5, 2)
         least, most = draws.between(0, 0.2), draws.between(0.3, 0.95)
@@ -124,13 +115,13 @@ class Rain:
         rain = torch.where(amount > 0, rain, 0.0)
         return rain.expand(-1, self.channels, -1, -1)
 
-    def _living(self, draws: Draws) -> Tensor:
+    def living(self, draws: Draws) -> Tensor:
         """Fields that grow and decay where they are: ``(T, 1, side + 1, side + 1)``."""
         octaves = self.fields.octaves
         first = min(draws.pick(3), octaves - 1)
         last = min(octaves, first + _RAIN_OCTAVES)
         weights = self.fields.weights(draws.between(1.2, 2.6), first, last)
-        lifetimes = draws.ratio(10, 300) * 2.0 ** (-draws.between(0.6, 1.4) * np.arange(last - first))
+        lifetimes = draws.ratio(20, 400) * 2.0 ** (-draws.between(0.6, 1.2) * np.arange(last - first))
         kept = np.exp(-1 / np.maximum(lifetimes, 0.5))
         picks = np.array([[draws.pick(2 * FIELDS) for _ in weights] for _ in range(self.length)])  # (T, K)
         signs = np.where(picks < FIELDS, 1.0, -1.0)
@@ -164,11 +155,11 @@ class Shapes:
         self.outlines = torch.as_tensor(outlines(self.size, key), device=device)
 
     def frames(self, draws: Draws) -> Tensor:
-        """See `Content.frames`."""
+        """A clip, float32 ``(T, C, H, W)`` in [0, 1]."""
         shake = draw_shake(draws, self.length, 0.2)
         frames = self._behind(draws, shake)
         for _ in range(1 + draws.pick(_MOST_SHAPES)):
-            shape, cover = self._shape(draws, shake)
+            shape, cover = self.shape(draws, shake)
             frames = torch.lerp(frames, shape, cover)
         return frames
 
@@ -182,7 +173,7 @@ class Shapes:
         flow = Flow(flow.drift, flow.matrix, flow.waves, flow.phases, flow.swings, pace, shake)
         return self.textures.moved(self.textures.texture(draws), flow, draws) * (high - low) + low
 
-    def _shape(self, draws: Draws, shake: np.ndarray) -> tuple[Tensor, Tensor]:
+    def shape(self, draws: Draws, shake: np.ndarray) -> tuple[Tensor, Tensor]:
         """Its pixels ``(T, C, H, W)``, and how much of each it covers ``(T, 1, H, W)``."""
         radius = self.size * draws.ratio(0.08, 0.35)
         middle, turn, zoom = _path(draws, self.size, self.length)

@@ -86,7 +86,7 @@ def draw_shake(draws: Draws, frames: int, share: float) -> np.ndarray:
     shaken, size, t = draws.chance(share), draws.ratio(0.1, 1.5), np.arange(frames)[:, None]
     rates = np.array([[draws.between(0.3, 3.0) for _ in range(2)] for _ in range(2)])
     phases = np.array([[draws.between(0, 2 * math.pi) for _ in range(2)] for _ in range(2)])
-    path = size / 2 * sum(np.sin(rates[i] * t + phases[i]) for i in range(2))
+    path = size / 2 * (np.sin(rates[0] * t + phases[0]) + np.sin(rates[1] * t + phases[1]))
     return path if shaken else np.zeros((frames, 2))
 
 

@@ -106,11 +106,12 @@ def _blob(draws: Draws, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _polygon(draws: Draws, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """A convex polygon: all that is inside of every edge."""
+    """A convex polygon: all that is inside of every edge, and where edges meet far out, of the picture."""
     corners = 3 + draws.pick(_MOST_CORNERS - 2)
     turn = 2 * math.pi / corners
-    inside = np.full(x.shape, 1.0)
+    inside = 0.9 * OUTLINE_REACH - np.hypot(x, y)
     for corner in range(corners):
         angle = (corner + draws.between(-0.25, 0.25)) * turn
-        inside = np.minimum(inside, draws.between(0.4, 0.8) - (x * math.cos(angle) + y * math.sin(angle)))
+        distance = draws.between(0.6, 1) * math.cos(math.pi / corners)
+        inside = np.minimum(inside, distance - (x * math.cos(angle) + y * math.sin(angle)))
     return inside
