@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -77,19 +78,29 @@ class ValueScale:
 
     def to_unit(self, values: np.ndarray) -> np.ndarray:
         """Units to float32 in [0, 1]; values outside the scale's limits are clipped."""
-        values = values.astype(np.float64)
+        unit = np.empty(values.shape, np.float32)
+        for part, out in _parts(values, unit):
+            out[...] = self._to_unit(part.astype(np.float64))
+        return unit
+
+    def from_unit(self, unit: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        """[0, 1] back to units, in ``dtype``: rounded where that is an integer type, and clipped to what
+        it can hold."""
+        values = np.empty(unit.shape, dtype)
+        for part, out in _parts(unit, values):
+            out[...] = self._from_unit(np.clip(part.astype(np.float64), 0.0, 1.0), values.dtype)
+        return values
+
+    def _to_unit(self, values: np.ndarray) -> np.ndarray:
         if self.kind == "logarithmic":
             unit = np.log(np.maximum(values, self.low) / self.low) / np.log(self.high / self.low)
         elif self.kind == "log1p":
             unit = np.log1p(np.maximum(values, 0.0) / self.low) / np.log1p(self.high / self.low)
         else:
             unit = (values - self.low) / (self.high - self.low)
-        return np.clip(unit, 0.0, 1.0).astype(np.float32)
+        return np.clip(unit, 0.0, 1.0)
 
-    def from_unit(self, unit: np.ndarray, dtype: np.dtype) -> np.ndarray:
-        """[0, 1] back to units, in ``dtype``: rounded where that is an integer type, and clipped to what
-        it can hold."""
-        unit = np.clip(unit.astype(np.float64), 0.0, 1.0)
+    def _from_unit(self, unit: np.ndarray, dtype: np.dtype) -> np.ndarray:
         if self.kind == "logarithmic":
             values = self.low * np.exp(unit * np.log(self.high / self.low))
         elif self.kind == "log1p":
@@ -98,8 +109,13 @@ class ValueScale:
             values = self.low + unit * (self.high - self.low)
         if not np.issubdtype(dtype, np.integer):
             limits = np.finfo(dtype)
-            return np.clip(values, limits.min, limits.max).astype(dtype)
+            return np.clip(values, limits.min, limits.max)
         limits = np.iinfo(dtype)
         # float(limits.max) of a 64-bit type is 1 more than it can hold, and would wrap.
         most = np.nextafter(float(limits.max), 0) if float(limits.max) > limits.max else limits.max
-        return np.clip(np.rint(values), limits.min, most).astype(dtype)
+        return np.clip(np.rint(values), limits.min, most)
+
+
+def _parts(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+    """Arrays of one shape frame by frame, as views: in float64 all frames at once would take most of the memory."""
+    yield from zip(*arrays, strict=True) if arrays[0].ndim > 2 else [arrays]
