@@ -30,6 +30,30 @@ def files_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*"))
 
 
+FULL = """
+import resource, signal, sys
+import numpy as np
+import frame_forecast as ff
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+frames = np.random.default_rng(0).integers(0, 256, (20, 3, 64, 64)).astype(np.uint8)
+for size in (500, 5_000, 50_000):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    try:
+        ff.write(ff.Clip.from_array(frames), sys.argv[1])
+    except ff.FrameForecastError as error:
+        print(type(error).__name__)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of file sizes")
+@pytest.mark.parametrize("name", ["out.mkv", "out.mp4", "out.nc", "out.h5"])
+def test_a_full_disk_leaves_nothing_and_no_library_complains(name: str, tmp_path: Path) -> None:
+    arguments = [sys.executable, "-c", FULL, tmp_path / name]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == (3 * "OutputError\n", "")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -154,6 +154,9 @@ class ScienceWriter(Writer):
     def add(self, name: str, one: Kept) -> None:
         """Makes another array."""
 
+    def check(self) -> None:
+        """Raises the OSError of what could not be written, for libraries that do not do so themselves."""
+
     def _write(self, frame: Frame) -> None:
         packing = self.template.packing
         known = np.broadcast_to(frame.observed, frame.values.shape)
@@ -178,6 +181,7 @@ class ScienceWriter(Writer):
             sizes = dict(zip("TCHW1", (written, *self.header.shape, 1), strict=True))
             self.extend(tuple(sizes[letter] for letter in template.axes))
         self._array[template.index(slice(written - len(self._waiting), written))] = template.join(self._waiting)
+        self.check()
         self._waiting = []
 
     def finish(self) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 
 from frame_forecast.errors import ConfigError, DataError
 from frame_forecast.io.base import require
-from frame_forecast.io.formats.hdf5 import CACHE_BYTES, HDF5_MAGIC, STORAGE, look_inside
+from frame_forecast.io.formats.hdf5 import CACHE_BYTES, HDF5_MAGIC, STORAGE, DiskWriter, look_inside
 from frame_forecast.io.registry import register_reader, register_writer
-from frame_forecast.io.science import EXTRA, ScienceReader, ScienceWriter
+from frame_forecast.io.science import EXTRA, ScienceReader
 from frame_forecast.io.variables import Dataset, Kept, Variable
 
 _SUFFIXES = (".nc", ".nc4", ".cdf", ".netcdf")
@@ -79,14 +79,12 @@ def _variable(one: Any, group: Any) -> Variable:
 
 
 @register_writer("netcdf", _SUFFIXES)
-class NetcdfWriter(ScienceWriter):
+class NetcdfWriter(DiskWriter):
     """NetCDF-4; time is unlimited if it was, or if the number of frames is not known beforehand."""
-
-    _file: Any = None
 
     def start(self, shape: tuple[int, ...]) -> Any:
         template = self.template
-        self._file = require("h5netcdf", EXTRA).File(self.path, "w", rdcc_nbytes=CACHE_BYTES)
+        self._file = require("h5netcdf", EXTRA).File(self.disk, "w", rdcc_nbytes=CACHE_BYTES)
         place = self.header.meta.get(_GROUP)
         self._group = self._file.create_group(place) if place else self._file
         self._group.attrs.update(template.file_attributes)
@@ -119,7 +117,3 @@ class NetcdfWriter(ScienceWriter):
         own = self._group.create_variable(name, dims, kind, fillvalue=attributes.get("_FillValue"), **storage)
         own.attrs.update({key: value for key, value in attributes.items() if key != "_FillValue"})
         return own
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
