@@ -59,11 +59,14 @@ class ScienceReader(Reader):
         with self.dataset() as dataset:
             coordinates = coordinates_of(dataset)
             shapes = {
-                name: one.shape
-                for name, one in dataset.variables.items()
-                if one.dtype.kind in "uif" and (name not in coordinates or name == variable)
+                kinds: {
+                    name: one.shape
+                    for name, one in dataset.variables.items()
+                    if one.dtype.kind in kinds and (name not in coordinates or name == variable)
+                }
+                for kinds in ("uif", "b")
             }
-            name = choose_variable(path, shapes, variable)
+            name = choose_variable(path, shapes["uif"] or shapes["b"], variable)  # what is bool may be their mask
             one = dataset.variables[name]
             axes = axes_of(path, name, dataset, layout)
             packing = Packing.of_attributes(path, one.dtype, one.attributes)

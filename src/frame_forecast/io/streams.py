@@ -127,12 +127,18 @@ class Stream(Source):
     Args:
         source: a reader or a series.
         name: for messages.
+        may_be_bool: frames may be masks.
 
     Attributes:
         name: of what was opened.
+
+    Raises:
+        DataError: a single frame, or values that are no numbers.
     """
 
-    def __init__(self, source: Source, name: str) -> None:
+    def __init__(self, source: Source, name: str, may_be_bool: bool = False) -> None:
+        if source.header.dtype == bool and not may_be_bool:
+            raise DataError(f"{name}: an array of bool", "integers or floats", "convert it, for example to uint8")
         self._source = source
         self.name = name
         self._grid = source.grid()
