@@ -82,7 +82,7 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         if error.errno == errno.ENAMETOOLONG:
-            raise OutputError(f"writing {path}: {reason}", "a shorter one", "choose another name") from error
+            raise OutputError(f"writing {path}: {reason}", "a shorter name", "choose another") from error
         raise OutputError(
             f"writing {path}: {reason}",
             "a folder with free space that may be written",
