@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from peaks import STATUS, peak_of_copying
 
 from frame_forecast.clip import Clip
 from frame_forecast.errors import ConfigError, DataError, OutputError
@@ -267,21 +268,7 @@ def test_grids_of_seconds_and_their_rate() -> None:
     assert grid.rate == Fraction(30000, 1001)
 
 
-COPY = """
-import re, sys
-from pathlib import Path
-from frame_forecast.io.streams import open_reader, open_writer
-source, target = sys.argv[1:]
-with open_reader(source) as stream, open_writer(target, stream.header) as writer:
-    for frame in stream:
-        writer.write(frame)
-assert "torch" not in sys.modules
-# Not getrusage: what it says begins with what the parent of this process had.
-print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
-"""
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+@pytest.mark.skipif(not STATUS.exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize(
     "name", ["clip.npy", "clip.npz", "clip.tif", "clip.gif", "clip.nc", "clip.h5", "clip.zarr", "folder"]
 )
@@ -294,9 +281,7 @@ def test_memory_is_flat_in_the_length(name: str, tmp_path: Path) -> None:
         with open_writer(source, Header("array", length, *frame.shape, frame.dtype)) as writer:
             for number in range(length):
                 writer.write(Frame.whole(np.roll(frame, number, axis=2)))
-        arguments = [sys.executable, "-c", COPY, source, source.with_stem("copy")]
-        done = subprocess.run(arguments, capture_output=True, text=True, check=True)
-        peaks.append(int(done.stdout))
+        peaks.append(peak_of_copying(source, source.with_stem("copy")))
     assert peaks[1] < 1.1 * peaks[0]
 
 
