@@ -230,9 +230,10 @@ def test_truncated_files_are_refused(suffix: str, share: float, tmp_path: Path) 
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of h5netcdf's half-opened files
-def test_damage_gives_our_errors_or_frames(tmp_path: Path) -> None:
-    path = save(dataset(), tmp_path / "in.nc")
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")  # which Python prints past all handlers
+@pytest.mark.parametrize("name", ["in.nc", "in.h5"])
+def test_damage_gives_our_errors_or_frames_and_no_library_complains(name: str, tmp_path: Path) -> None:
+    path = made(tmp_path / name)
     whole = path.read_bytes()
     rng = np.random.default_rng(3)
     for _ in range(40):

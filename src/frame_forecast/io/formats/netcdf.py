@@ -46,12 +46,16 @@ class NetcdfReader(ScienceReader):
                     f"{self.path}, a classic NetCDF file", "NetCDF-4", f"run: nccopy -k nc4 {self.path} new.nc"
                 )
         h5netcdf, h5py = require("h5netcdf", EXTRA), require("h5py", EXTRA)
-        # Opened by h5py first: h5netcdf complains a second time, past all handlers, of a file that it cannot open.
-        with h5py.File(self.path, rdcc_nbytes=CACHE_BYTES) as inner, h5netcdf.File(inner, "r") as file:
-            if self._group and self._group not in file:
-                raise ConfigError(f"group {self._group!r} of {self.path}", "one of the file", "check the variable")
-            group = file[self._group] if self._group else file
-            yield Dataset({name: _variable(one, group) for name, one in group.variables.items()}, dict(group.attrs))
+        # Opened by h5py first: h5netcdf complains a second time, past all handlers, of a file that it cannot open,
+        # or of whose attributes it cannot read this one, with which it begins.
+        with h5py.File(self.path, rdcc_nbytes=CACHE_BYTES) as inner:
+            inner.attrs.get("_nc3_strict")
+            with h5netcdf.File(inner, "r") as file:
+                if self._group and self._group not in file:
+                    raise ConfigError(f"group {self._group!r} of {self.path}", "one of the file", "check the variable")
+                group = file[self._group] if self._group else file
+                variables = {name: _variable(one, group) for name, one in group.variables.items()}
+                yield Dataset(variables, dict(group.attrs))
 
     def own_meta(self, dataset: Dataset) -> dict[str, Any]:
         return {_GROUP: self._group}
