@@ -118,10 +118,7 @@ class KnmiWriter(Writer):
     """One scan in the file that it was read from, with its own times and statistics."""
 
     most_frames = 1
-
-    def __init__(self, path: Path, header: Header, target: Path) -> None:
-        super().__init__(path, header, target)
-        self.require_values("float32 float64", (1,))
+    holds = "float32 float64", (1,)
 
     def _write(self, frame: Frame) -> None:
         meta = self.header.meta
