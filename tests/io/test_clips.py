@@ -54,14 +54,21 @@ def test_several_clips_are_not_written_to_one_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("given", [None, 3, b"in.npy", iter(["a.npy"]), ["a.npy", 3], {"a.npy"}])
 def test_what_is_no_path_is_not_read(given: Any) -> None:
-    with pytest.raises(DataError, match=f"files to read that are a {type(given).__name__}: expected a path"):
+    with pytest.raises(DataError, match=f"a source of type {type(given).__name__}: expected a path"):
         read(given)
 
 
 @pytest.mark.parametrize("given", [None, 3, b"out.npy", ["out.npy"]])
 def test_what_is_no_path_is_not_written_to(given: Any) -> None:
-    with pytest.raises(OutputError, match=f"a file to write that is a {type(given).__name__}: expected a path"):
+    with pytest.raises(OutputError, match=f"a target of type {type(given).__name__}: expected a path"):
         write(FRAMES, given)
+
+
+@pytest.mark.parametrize("given", ["", ".", "..", "/", "a\0b.npy"])
+def test_what_has_no_name_is_not_written_to(given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match="a file or folder with a name"):
+        write(FRAMES[:, 0], given, force=True)
 
 
 def test_a_scale_that_is_none_is_refused(tmp_path: Path) -> None:

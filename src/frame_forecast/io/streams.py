@@ -50,7 +50,7 @@ def open_reader(
     listed = [source] if isinstance(source, Location) else source
     if not isinstance(listed, Sequence) or not all(isinstance(one, Location) for one in listed):
         raise DataError(
-            f"files to read that are a {type(source).__name__}", "a path, or a list of them", "give it as a str or Path"
+            f"a source of type {type(source).__name__}", "a path, or a list of them", "give it as a str or Path"
         )
     name = str(source) if isinstance(source, Location) else f"{source[0]} and others" if source else "no files"
     with reading(name):
@@ -79,7 +79,7 @@ def open_writer(path: Location, header: Header, force: bool = False) -> Iterator
             none or too few were written, or the disk is full or read-only.
     """
     if not isinstance(path, Location):
-        raise OutputError(f"a file to write that is a {type(path).__name__}", "a path", "give it as a str or Path")
+        raise OutputError(f"a target of type {type(path).__name__}", "a path", "give it as a str or Path")
     target = Path(path)
     make, own = check_target(target, header, force)
     with replacing(target) as temporary, writing_file(make, temporary, own, target) as writer:
@@ -90,8 +90,10 @@ def check_target(target: Path, header: Header, force: bool) -> tuple[type[Writer
     """The writer for a file or folder, and the header it takes; for `open_writer`, or to know before long work.
 
     Raises:
-        OutputError: something is there, the suffix is unknown, or the name is too long.
+        OutputError: something is there, the suffix is unknown, or the name is none or too long.
     """
+    if target.name in ("", "..") or "\0" in str(target):
+        raise OutputError(f"output {str(target)!r}", "a file or folder with a name", "give it one")
     is_store = makes_store(target)
     with writing(target):
         is_there = target.exists()
