@@ -16,6 +16,7 @@ from conftest import DATA
 from frame_forecast.clip import Clip
 from frame_forecast.errors import ConfigError, DataError, OutputError
 from frame_forecast.io.clips import read, write
+from frame_forecast.io.formats.hdf5 import SKELETON
 from frame_forecast.io.formats.mch import RAIN, codes_of
 from frame_forecast.scale import ValueScale
 
@@ -244,6 +245,21 @@ def test_knmi_statistics_are_of_the_scan(tmp_path: Path) -> None:
     with h5py.File(file) as scan:
         largest = scan["image1/statistics"].attrs["stat_max_value"]
     assert largest == pytest.approx([clip.values[0, 0][clip.observed[0, 0]].max()])
+
+
+def test_knmi_on_a_full_disk(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    resource = pytest.importorskip("resource", reason="limits of POSIX systems")
+    clip = read(made("knmi", tmp_path))
+    assert clip.header is not None
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(clip.header.meta[SKELETON]) + 100, hard))
+    try:
+        with pytest.raises(OutputError, match="too large"):
+            write(clip, tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("kind", PRODUCTS)

@@ -166,17 +166,24 @@ class Writer(abc.ABC):
         folder: makes a folder at ``path``, which is one file to the user.
         most_frames: that one file can hold; None = any number.
         gzipped: files may be packed with gzip: a name that ends in ``.gz``.
+        holds: what files can hold, as for `require_values`; None = the constructor checks it.
+
+    Raises:
+        OutputError: files cannot hold such frames.
     """
 
     folder: ClassVar[bool] = False
     most_frames: ClassVar[int | None] = None
     gzipped: ClassVar[bool] = False
+    holds: ClassVar[tuple[str, tuple[int, ...]] | None] = None
 
     def __init__(self, path: Path, header: Header, target: Path) -> None:
         self.path = path
         self.header = header
         self.target = target
         self.written = 0
+        if self.holds is not None:
+            self.require_values(*self.holds)
 
     @final
     def write(self, frame: Frame) -> None:

@@ -73,10 +73,7 @@ class FmiWriter(Writer):
 
     most_frames = 1
     gzipped = True
-
-    def __init__(self, path: Path, header: Header, target: Path) -> None:
-        super().__init__(path, header, target)
-        self.require_values("float32 float64", (1,))
+    holds = "float32 float64", (1,)
 
     def _write(self, frame: Frame) -> None:
         packing: Packing = self.header.meta["packing"]

@@ -97,10 +97,10 @@ class GifWriter(Writer):
     """
 
     gzipped = True
+    holds = "uint8", (1, 3)
 
     def __init__(self, path: Path, header: Header, target: Path) -> None:
         super().__init__(path, header, target)
-        self.require_values("uint8", (1, 3))
         _, H, W = header.shape
         if max(H, W) > _MOST_SIDE:
             raise OutputError(f"{target} of {H}x{W} pixels", f"{_MOST_SIDE} at most", "choose another format")

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from PIL import ExifTags, Image, ImageOps
 
-from frame_forecast.header import Header
 from frame_forecast.io.base import Frame, Reader, Writer
 from frame_forecast.io.pictures import open_picture, picture_header, picture_values, plain_mode, to_picture
 from frame_forecast.io.registry import register_reader, register_writer
@@ -42,10 +41,7 @@ class JpgWriter(Writer):
 
     most_frames = 1
     gzipped = True
-
-    def __init__(self, path: Path, header: Header, target: Path) -> None:
-        super().__init__(path, header, target)
-        self.require_values("uint8", (1, 3))
+    holds = "uint8", (1, 3)
 
     def _write(self, frame: Frame) -> None:
         to_picture(self.without_holes(frame)).save(self.path, "JPEG", quality=_QUALITY, subsampling=0)

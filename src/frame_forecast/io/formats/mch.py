@@ -97,10 +97,7 @@ class MchWriter(Writer):
 
     most_frames = 1
     gzipped = True
-
-    def __init__(self, path: Path, header: Header, target: Path) -> None:
-        super().__init__(path, header, target)
-        self.require_values("float32", (1,))
+    holds = "float32", (1,)
 
     def _write(self, frame: Frame) -> None:
         comment: bytes = self.header.meta["comment"]

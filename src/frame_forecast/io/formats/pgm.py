@@ -114,10 +114,7 @@ class PgmWriter(Writer):
 
     most_frames = 1
     gzipped = True
-
-    def __init__(self, path: Path, header: Header, target: Path) -> None:
-        super().__init__(path, header, target)
-        self.require_values("uint8 uint16", (1, 3))
+    holds = "uint8 uint16", (1, 3)
 
     def _write(self, frame: Frame) -> None:
         C, H, W = self.header.shape

@@ -48,10 +48,10 @@ class PngWriter(Writer):
 
     most_frames = 1
     gzipped = True
+    holds = "uint8 uint16", (1, 2, 3, 4)
 
     def __init__(self, path: Path, header: Header, target: Path) -> None:
         super().__init__(path, header, target)
-        self.require_values("uint8 uint16", (1, 2, 3, 4))
         if header.dtype.itemsize == 2 and header.channels > 1:
             raise OutputError(f"{target} for 16 bits of colour", "16 bits of grey or 8 of colour", "choose .tif")
 

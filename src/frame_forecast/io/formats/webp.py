@@ -88,9 +88,10 @@ class WebpWriter(Writer):
     """An animation without loss. It plays at the rate of the frames; at 10 a second where none is known, or where
     they are dated."""
 
+    holds = "uint8", (1, 2, 3, 4)
+
     def __init__(self, path: Path, header: Header, target: Path) -> None:
         super().__init__(path, header, target)
-        self.require_values("uint8", (1, 2, 3, 4))
         C, H, W = header.shape
         if max(H, W) > _MOST_SIDE:
             raise OutputError(f"{target} of {H}x{W} pixels", f"{_MOST_SIDE} at most", "choose another format")
