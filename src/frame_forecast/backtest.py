@@ -90,17 +90,18 @@ def backtest(
         one.check_task("forecast")
     contexts = {name: streaming.context_of(one, horizon) for name, one in forecasters.items()}
     context = max(contexts.values())
+    least = max(streaming.context_of(one, 1) for one in forecasters.values()) + 1
     with open_reader(source, layout, variable) as stream:
         header = stream.header
         limits = _thresholds(thresholds, header)
         pixels = math.prod(header.shape)
         check_memory(BYTES_A_PIXEL * (context + horizon) * pixels, f"a horizon of {horizon}", "lower it")
         if header.frames is not None:  # rather now than after a long look
-            _origins(stream.name, header.frames, context, horizon, windows)
+            _origins(stream.name, header.frames, context, horizon, windows, least)
         with bar(console, "looking") as progress:
             frames = _watched(stream, lambda done: progress(done, header.frames))
             found = streaming.survey(((frame, frame) for frame in frames), header, context + horizon, stream.name)
-        origins = _origins(stream.name, found.frames, context, horizon, windows)
+        origins = _origins(stream.name, found.frames, context, horizon, windows, least)
         meters = {name: _Meters(found.scale, limits) for name in names}
         with bar(console, "backtest") as progress:
             for done, (past, future) in enumerate(_windows(stream, origins, context, horizon)):
@@ -172,8 +173,11 @@ class _Meters:
                 yield Row(method, name, threshold, score.overall, score.per_lead_time)
 
 
-def _origins(source: str, frames: int, context: int, horizon: int, windows: int) -> list[int]:
+def _origins(source: str, frames: int, context: int, horizon: int, windows: int, least: int) -> list[int]:
     """How many frames come before each forecast.
+
+    Args:
+        least: frames with which a shorter horizon or fewer windows would do.
 
     Raises:
         DataError: too few frames for as many origins.
@@ -183,7 +187,7 @@ def _origins(source: str, frames: int, context: int, horizon: int, windows: int)
         raise DataError(
             f"{source} of {frames} frames",
             f"{needed} at least: {context} of context, {horizon} of horizon, {windows - 1} for more windows",
-            "give more frames, or lower --horizon or --windows",
+            "give more frames" if frames < least else "give more frames, or lower --horizon or --windows",
         )
     last = frames - horizon
     if windows == 1:

@@ -53,7 +53,7 @@ def backtest(
 
     from frame_forecast.backtest import backtest
     from frame_forecast.files import check_writable
-    from frame_forecast.report.backtest import JSON_FILE, MAIN_SCORES, score_tables, setting, write_backtest
+    from frame_forecast.report.backtest import JSON_FILE, LEGEND, MAIN_SCORES, score_tables, setting, write_backtest
 
     if out is not None:
         check_writable(out / JSON_FILE)
@@ -72,7 +72,7 @@ def backtest(
     console = Console()
     console.print(f"{found.source}: {setting(found)}", markup=False, highlight=False, soft_wrap=True)
     first, *others = score_tables(found, MAIN_SCORES)
-    table = Table(box=box.SIMPLE_HEAD, caption="columns are lead times in frames", caption_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, caption=LEGEND, caption_justify="left")
     table.add_column("method", overflow="fold")
     for lead_time in first.lead_times:
         table.add_column(lead_time, justify="right")

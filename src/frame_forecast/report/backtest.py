@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MAIN_SCORES = ("psnr", "ssim", "mae", "rmse", "csi", "fss_5")
 """Those worth a look first; the rest is in the files."""
 
+LEGEND = "columns are lead times in frames; ↑ higher is better, ↓ lower is better, best in bold"
 JSON_FILE, CSV_FILE, PAGE = "backtest.json", "backtest.csv", "backtest.md"
 _CURVES = ("psnr", "csi", "fss_5")
 _COLUMNS = 5  # lead times in a table, which is to fit a terminal
@@ -96,7 +97,7 @@ def markdown(backtest: Backtest, pictures: list[Picture]) -> str:
         "## Curves",
         *(f"![{escaped(picture.alt)}]({picture.path})\n\n{escaped(picture.caption)}" for picture in pictures),
         "## Scores",
-        "Columns are lead times in frames; the best in bold.",
+        f"{LEGEND[0].upper()}{LEGEND[1:]}.",
     ]
     for table in score_tables(backtest):
         lines = [["method", *table.lead_times], ["---", *["---:"] * len(table.lead_times)]]
@@ -127,10 +128,9 @@ def _table(backtest: Backtest, score: str, threshold: Threshold | None) -> Score
     rows = [backtest.row(method.name, score, threshold) for method in backtest.methods]
     columns = [[row.per_lead_time[lead_time - 1] for row in rows] for lead_time in lead_times]
     cells = [_cells(column, score) for column in [*columns, [row.overall for row in rows]]]
-    better = "lower is better" if score in LOWER_IS_BETTER else "higher is better"
-    title = _name(backtest, score, threshold)
+    name = _name(backtest, score, threshold)
     return ScoreTable(
-        title if score == "base_rate" else f"{title}, {better}",
+        name if score == "base_rate" else f"{name} {'↓' if score in LOWER_IS_BETTER else '↑'}",
         [*map(str, lead_times), "all"],
         [(row.method, list(line)) for row, line in zip(rows, zip(*cells, strict=True), strict=True)],
     )
