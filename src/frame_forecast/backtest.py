@@ -6,6 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 import torch
@@ -104,11 +105,13 @@ def backtest(
         origins = _origins(stream.name, found.frames, context, horizon, windows, least)
         meters = {name: _Meters(found.scale, limits) for name in names}
         with bar(console, "backtest") as progress:
-            for done, (past, future) in enumerate(_windows(stream, origins, context, horizon)):
-                for place, (name, one) in enumerate(forecasters.items()):
+            done = 0
+            for past, future in _windows(stream, origins, context, horizon):
+                for name, one in forecasters.items():
                     answers = streaming.forecast(past, header, found, one, horizon)
                     meters[name].update([answer.frame for answer in answers], future)
-                    progress(done * len(names) + place + 1, windows * len(names))
+                    progress(done := done + 1, windows * len(names))
+                del past, future  # or they would be there until the next window is
     rows = [row for name, meter in meters.items() for row in meter.rows(name)]
     defined = metrics.DEFINITIONS | verification.DEFINITIONS
     return Backtest(
@@ -205,8 +208,7 @@ def _windows(
         buffer.append(frame)
         if waiting and read == waiting[0] + horizon:
             waiting.popleft()
-            window = list(buffer)
-            yield window[:context], window[context:]
+            yield list(islice(buffer, context)), list(islice(buffer, context, None))
 
 
 def _thresholds(texts: Sequence[str], header: Header) -> list[Threshold]:
