@@ -49,7 +49,7 @@ def test_the_table_and_the_verdicts(command: Command) -> None:
     lines = out.splitlines()
     assert lines[0] == "in.npy: 2 windows, 3 frames forecast in each, origins after frames 17 to 19 of 22"
     assert re.search(r"^ *method +1 +2 +3 +all *$", out, re.MULTILINE)
-    for title in ("PSNR (dB) ↑", "SSIM ↑", "MAE ↓", "RMSE ↓", "CSI at 250 ↑", "FSS in 5x5 pixels at 250 ↑"):
+    for title in ("PSNR (dB) ↑", "SSIM ↑", "MAE ↓", "RMSE ↓", "CSI at 250 ↑", "FSS 5x5 at 250 ↑"):
         assert out.count(title) == 1
     assert out.count("optical_flow  ") == 8  # a row for each score and threshold
     undefined = lines[lines.index(next(line for line in lines if "CSI at 256" in line)) + 1]
@@ -104,7 +104,7 @@ def test_what_is_written(command: Command) -> None:
     for title in (
         "POD at 250 ↑",
         "FAR at 250 ↓",
-        "FSS in 21x21 pixels at 250 ↑",
+        "FSS 21x21 at 250 ↑",
         "share of events in the truth at 250",
     ):
         assert f"### {title}" in page
@@ -160,3 +160,19 @@ def test_what_cannot_be_is_one_line_and_code_2(line: str, said: str, command: Co
     assert err.count("\n") == 1
     assert said in err
     assert sorted(Path().rglob("*")) == before
+
+
+def test_a_warning_is_said_once(command: Command) -> None:
+    np.save("in.npy", noise(26))
+    code, _, err = command("backtest in.npy --horizon 12 --windows 3 --model masked_lstm_small.moving_mnist")
+    assert code == 0
+    assert err.count("\n") == 1
+    assert err.startswith("frame-forecast: warning: a horizon of 12 frames for masked_lstm, trained on 10")
+
+
+def test_numbers_have_three_digits_whatever_their_units(command: Command) -> None:
+    for scale, shown in ((1.0, r"\d\.\d\d"), (100.0, r"\d\d\d"), (1e4, r"\d{5}"), (1e-7, r"\d\.\d\de-0\d")):
+        np.save("in.npy", scale * noise().astype(np.float64) / 50)
+        out = command("backtest in.npy --horizon 3 --windows 1")[1]
+        line = out[out.index("RMSE") :].splitlines()[1]
+        assert all(re.fullmatch(shown, number) for number in line.split()[1:]), line

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from frame_forecast import metrics, predict, streaming, verification, weights
 from frame_forecast.devices import BYTES_A_PIXEL, check_memory
-from frame_forecast.errors import ConfigError, DataError
+from frame_forecast.errors import ConfigError, DataError, same_warning_once
 from frame_forecast.header import Header
 from frame_forecast.io.base import Frame
 from frame_forecast.io.rain import value_of_rate
@@ -92,7 +92,7 @@ def backtest(
     contexts = {name: streaming.context_of(one, horizon) for name, one in forecasters.items()}
     context = max(contexts.values())
     least = max(streaming.context_of(one, 1) for one in forecasters.values()) + 1
-    with open_reader(source, layout, variable) as stream:
+    with same_warning_once(), open_reader(source, layout, variable) as stream:
         header = stream.header
         limits = _thresholds(thresholds, header)
         pixels = math.prod(header.shape)

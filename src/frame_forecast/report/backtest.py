@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 MAIN_SCORES = ("psnr", "ssim", "mae", "rmse", "csi", "fss_5")
 """Those worth a look first; the rest is in the files."""
 
-LEGEND = "columns are lead times in frames; ↑ higher is better, ↓ lower is better, best in bold"
+LEGEND = "lead times in frames; ↑ higher is better, ↓ lower; best in bold"
 JSON_FILE, CSV_FILE, PAGE = "backtest.json", "backtest.csv", "backtest.md"
 _CURVES = ("psnr", "csi", "fss_5")
 _COLUMNS = 5  # lead times in a table, which is to fit a terminal
-_FORMS = {"psnr": "{:.2f}", "mae": "{:.3g}", "rmse": "{:.3g}"}  # the others are shares
+_IN_UNITS = ("mae", "rmse")
 _UNDEFINED = "-"
 
 
@@ -137,13 +137,21 @@ def _table(backtest: Backtest, score: str, threshold: Threshold | None) -> Score
 
 
 def _cells(values: list[float], score: str) -> list[tuple[str, bool]]:
-    form = _FORMS.get(score, "{:.3f}")
     finite = [value for value in values if math.isfinite(value)]
-    texts = [form.format(value) if math.isfinite(value) else _UNDEFINED for value in values]
+    texts = [_shown(value, score) for value in values]
     if not finite or score == "base_rate":
         return [(text, False) for text in texts]
-    best = form.format(min(finite) if score in LOWER_IS_BETTER else max(finite))
+    best = _shown(min(finite) if score in LOWER_IS_BETTER else max(finite), score)
     return [(text, text == best and len(values) > 1) for text in texts]
+
+
+def _shown(value: float, score: str) -> str:
+    if not math.isfinite(value):
+        return _UNDEFINED
+    if score not in _IN_UNITS:
+        return f"{value:.2f}" if score == "psnr" else f"{value:.3f}"  # the others are shares
+    size = math.floor(math.log10(value)) if value > 0 else 0
+    return f"{value:.{max(0, 2 - size)}f}" if size > -5 else f"{value:.2e}"
 
 
 def _plot(backtest: Backtest, score: str, threshold: Threshold | None) -> Picture:
@@ -168,14 +176,14 @@ def _plot(backtest: Backtest, score: str, threshold: Threshold | None) -> Pictur
 
 
 def _name(backtest: Backtest, score: str, threshold: Threshold | None) -> str:
-    """``PSNR (dB)``, ``MAE (mm)``, ``CSI at 1 mm/h``, ``FSS in 5x5 pixels at 1 mm/h``."""
+    """``PSNR (dB)``, ``MAE (mm)``, ``CSI at 1 mm/h``, ``FSS 5x5 at 1 mm/h``."""
     at = "" if threshold is None else f" at {threshold.label(backtest.units)}"
     if score == "base_rate":
         return f"share of events in the truth{at}"
     if score.startswith("fss_"):
         size = score.removeprefix("fss_")
-        return f"FSS in {size}x{size} pixels{at}"
-    unit = {"psnr": "dB", "mae": backtest.units, "rmse": backtest.units}.get(score, "")
+        return f"FSS {size}x{size}{at}"
+    unit = "dB" if score == "psnr" else backtest.units if score in _IN_UNITS else ""
     return f"{score.upper()}{f' ({unit})' if unit else ''}{at}"
 
 
