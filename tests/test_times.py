@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from frame_forecast.times import next_times
+from frame_forecast.times import next_times, step_seconds
 
 
 def test_the_next_times_of_seconds() -> None:
@@ -29,3 +29,12 @@ def test_the_next_times_of_dates() -> None:
 def test_unknown_times_stay_unknown() -> None:
     assert next_times([], Fraction(10), 2) == [None, None]
     assert next_times([3.0], None, 2) == [None, None]
+
+
+def test_the_step_between_frames() -> None:
+    assert step_seconds([], Fraction(1, 300)) == 300
+    assert step_seconds([0.0, 0.5, 1.0], None) == 0.5
+    dates = np.array(["2015-05-15T23:50", "2015-05-15T23:55"], "datetime64[s]")
+    assert step_seconds(dates, None) == 300
+    assert step_seconds([], None) is None
+    assert step_seconds([3.0], None) is None

@@ -43,8 +43,10 @@ MODULES = (
     "models.optical_flow",
     "models.summary",
     "metrics",
+    "verification",
     "evaluation",
     "results",
+    "skill",
     "weights",
     "training.config",
     "training.run",
@@ -57,6 +59,7 @@ MODULES = (
     "reporting",
     "workflows",
     "release",
+    "backtest",
     "errors",
 )
 WIDTH = 90

@@ -4,6 +4,11 @@ The command line prints either as one line; after an error it exits with code 2,
 does.
 """
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 
 class FrameForecastError(Exception):
     """Base of every error this package raises on purpose.
@@ -61,3 +66,18 @@ class FrameForecastWarning(UserWarning):
 
     def __str__(self) -> str:
         return f"{self.found}: {self.meaning}; {self.next_step}"
+
+
+@contextmanager
+def same_warning_once() -> Iterator[None]:
+    """Inside, a warning of this package is shown the first time; frames are read several times, in many windows."""
+    with warnings.catch_warnings():
+        show, shown = warnings.showwarning, set[str]()
+
+        def show_once(message: Warning | str, *where: Any, **more: Any) -> None:
+            if not isinstance(message, FrameForecastWarning) or str(message) not in shown:
+                shown.add(str(message))
+                show(message, *where, **more)
+
+        warnings.showwarning = show_once
+        yield

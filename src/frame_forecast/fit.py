@@ -54,14 +54,17 @@ class Fitted:
         before, after: PSNR of hidden pixels of the last quarter of the frames, in dB, with the weights it began
             with and with those it wrote.
         steps: of the optimiser.
-        seconds: of training.
     """
 
     folder: Path
     before: float
     after: float
     steps: int
-    seconds: float
+
+    @property
+    def gained(self) -> bool:
+        """Whether the weights differ from those it began with."""
+        return self.after > self.before
 
 
 def fit(
@@ -152,7 +155,7 @@ def fit(
             "validation_psnr": round(after, 3),
         },
     )
-    return Fitted(folder, before, after, trainer.global_step, 60 * minutes)
+    return Fitted(folder, before, after, trainer.global_step)
 
 
 def _recipe(base: Forecaster) -> TrainConfig:

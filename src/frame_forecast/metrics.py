@@ -176,7 +176,7 @@ class FrameScores(StreamingScores):
 
     def _terms(self, prediction: Tensor, target: Tensor, scored: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         error = prediction - target
-        squared, absolute = _frame_sum(error.square()), _frame_sum(error.abs())
+        squared, absolute = frame_sum(error.square()), frame_sum(error.abs())
         values = _values(scored, channels=prediction.shape[2])
         frames = (values > 0).double()
         psnr = (-10 * torch.log10(squared / values.clamp(min=1))).clamp(max=_PSNR_CAP)
@@ -201,34 +201,34 @@ class BinaryScores(StreamingScores):
         zero = torch.zeros(())
         prediction, target = torch.where(scored, prediction, zero), torch.where(scored, target, zero)
         truth, guess = binarise(target), binarise(prediction)
-        wrong = _frame_sum((guess - truth).abs())
-        both, lit = _frame_sum(guess * truth), _frame_sum(guess + truth)
+        wrong = frame_sum((guess - truth).abs())
+        both, lit = frame_sum(guess * truth), frame_sum(guess + truth)
         # Clipping the likelihood is clipping the probability: the interval is symmetric.
         likelihood = truth * prediction + (1 - truth) * (1 - prediction)
         surprise = -likelihood.clamp(_PROBABILITY_MARGIN, 1 - _PROBABILITY_MARGIN).log()
         return {
             "bin_accuracy": (values - wrong, values),
-            "bin_cross_entropy": (_frame_sum(torch.where(scored, surprise, zero)), values),
-            "bin_mse": (_frame_sum((prediction - truth).square()), values),
+            "bin_cross_entropy": (frame_sum(torch.where(scored, surprise, zero)), values),
+            "bin_mse": (frame_sum((prediction - truth).square()), values),
             "bin_f1": (2 * both, lit),
             "bin_iou": (both, lit - both),
         }
 
 
-def _frame_sum(values: Tensor) -> Tensor:
+def frame_sum(values: Tensor) -> Tensor:
     """``(B, K, C, H, W)`` -> float64 ``(B, K)``."""
     return values.sum(dim=(2, 3, 4), dtype=torch.float64)
 
 
 def _values(scored: Tensor, channels: int) -> Tensor:
     """How many values of each frame are scored: ``(B, K, 1, H, W)`` -> float64 ``(B, K)``."""
-    return _frame_sum(scored) * channels
+    return frame_sum(scored) * channels
 
 
 def _frame_mean(values: Tensor, scored: Tensor) -> tuple[Tensor, Tensor]:
     """Terms ``(B, K)`` of a mean over frames of means over a frame's scored pixels."""
     count = _values(scored, channels=values.shape[2])
-    mean = _frame_sum(torch.where(scored, values, torch.zeros(()))) / count.clamp(min=1)
+    mean = frame_sum(torch.where(scored, values, torch.zeros(()))) / count.clamp(min=1)
     return mean, (count > 0).double()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from rich.console import Console
 
 from frame_forecast import streaming
 from frame_forecast.devices import BYTES_A_PIXEL, check_memory
-from frame_forecast.errors import ConfigError, DataError, FrameForecastWarning, OutputError
+from frame_forecast.errors import ConfigError, DataError, FrameForecastWarning, OutputError, same_warning_once
 from frame_forecast.files import replacing
 from frame_forecast.findings import examine
 from frame_forecast.header import Header
@@ -94,7 +94,7 @@ def process(
     forecaster.check_task(request.task)
     _check_place(source, target, force)
     sidecar = sidecar_of(target)
-    with _same_warning_once(), open_reader(source, request.layout, request.variable) as stream:
+    with same_warning_once(), open_reader(source, request.layout, request.variable) as stream:
         check_target(target, stream.header, force)
         hidden, notes = _hidden(stream, request, console)
         with bar(console, "looking") as progress:
@@ -272,18 +272,3 @@ def _watched(items: Iterable[Any], progress: Callable[[int, int | None], None], 
     for done, item in enumerate(items, start=1):
         yield item
         progress(done, total)
-
-
-@contextmanager
-def _same_warning_once() -> Iterator[None]:
-    """Inside, a warning of this package is shown the first time; frames are read several times, in many windows."""
-    with warnings.catch_warnings():
-        show, shown = warnings.showwarning, set[str]()
-
-        def show_once(message: Warning | str, *where: Any, **more: Any) -> None:
-            if not isinstance(message, FrameForecastWarning) or str(message) not in shown:
-                shown.add(str(message))
-                show(message, *where, **more)
-
-        warnings.showwarning = show_once
-        yield

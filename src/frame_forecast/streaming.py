@@ -153,6 +153,11 @@ def reconstruct(frames: Iterable[Frame], found: Survey, forecaster: Forecaster) 
     return _in_windows(frames, windows, found, predict)
 
 
+def context_of(forecaster: Forecaster, horizon: int) -> int:
+    """How many of the last frames `forecast` gives a model."""
+    return forecaster.context(horizon) or forecaster.contract.context
+
+
 def forecast(
     frames: Iterable[Frame], header: Header, found: Survey, forecaster: Forecaster, horizon: int
 ) -> Iterator[Made]:
@@ -172,8 +177,7 @@ def forecast(
     Raises:
         ShapeError, TaskError: the model does not take such frames, or does not forecast.
     """
-    context = forecaster.context(horizon) or forecaster.contract.context
-    last: deque[Frame] = deque(frames, maxlen=context)
+    last: deque[Frame] = deque(frames, maxlen=context_of(forecaster, horizon))
     made = forecaster.forecast(_clip(list(last), found), horizon)
     times = next_times([] if header.times is None else header.times, header.rate, horizon)
     for values, time in zip(made.values, times, strict=True):

@@ -11,6 +11,17 @@ Time = float | np.datetime64
 _LAST_TIMES = 20  # tell the usual step
 
 
+def step_seconds(times: np.ndarray | Sequence[Time], rate: Fraction | None) -> float | None:
+    """Seconds from a frame to the next, as `next_times` goes on; None where they cannot be known."""
+    if rate is not None:
+        return float(1 / rate)
+    (later,) = next_times(times, rate, 1)
+    if later is None:
+        return None
+    ahead = np.diff(np.array([times[-1], later]))
+    return float(ahead[0] / np.timedelta64(1, "s") if ahead.dtype.kind == "m" else ahead[0])
+
+
 def next_times(times: np.ndarray | Sequence[Time], rate: Fraction | None, horizon: int) -> list[Time] | list[None]:
     """The times of ``horizon`` frames after frames at these times; None where they cannot be known.
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from frame_forecast.errors import DataError
 from frame_forecast.io.packing import Packing
-from frame_forecast.io.rain import rain_scale
+from frame_forecast.io.rain import rain_scale, value_of_rate
+from frame_forecast.scale import ValueScale
 
 HERE = Path("file.nc")
 
@@ -105,3 +106,20 @@ def test_the_scale_of_rain() -> None:
     assert back[1:4] == pytest.approx(amounts[1:4], rel=1e-5)
     assert rain_scale("dBZ", 1) is None
     assert rain_scale("mm", None) is None
+
+
+def test_rates_of_rain_in_the_units_of_a_source() -> None:
+    assert value_of_rate(3.0, "mm/h", rain_scale("mm/h", None)) == pytest.approx(3)
+    assert value_of_rate(3.0, "mm", rain_scale("mm", 1 / 12)) == pytest.approx(0.25)
+    assert value_of_rate(3.6, "kg m-2 s-1", rain_scale("kg m-2 s-1", None)) == pytest.approx(1e-3)
+    # Z = 200 R^1.6: 1 mm/h are 200 mm^6 m^-3, 10 mm/h 7962.
+    assert value_of_rate(1.0, "dBZ", None) == pytest.approx(23.0103)
+    assert value_of_rate(10.0, "dBZ", ValueScale(-32.0, 95.0)) == pytest.approx(39.0103)
+    for units, scale in (
+        ("mm", None),
+        ("mm", ValueScale(0.0, 1.0)),
+        ("mm", ValueScale(1.0, 10.0, "log1p")),
+        ("K", None),
+    ):
+        assert value_of_rate(1.0, units, scale) is None
+    assert value_of_rate(1.0, "photons", ValueScale(0.1, 200.0, "log1p")) is None

@@ -1,4 +1,6 @@
-"""What amounts of rain mean to a model: the scale that all readers of rain share."""
+"""What amounts of rain mean to a model: the scale that all readers of rain share, and rates in a source's units."""
+
+import math
 
 import numpy as np
 
@@ -6,6 +8,9 @@ from frame_forecast.scale import ValueScale
 
 _FAINT, _HEAVIEST = 0.1, 200.0
 """mm/h: less is not counted as rain, and more falls for minutes only."""
+
+_SPAN = _HEAVIEST / _FAINT  # which makes a scale known again as `rain_scale`'s
+_MARSHALL_PALMER, _EXPONENT = 200.0, 1.6
 
 _AMOUNTS = {"mm": 1.0, "kg m-2": 1.0, "kg/m2": 1.0, "kg m^-2": 1.0, "cm": 0.1, "m": 1e-3}
 _RATES = {
@@ -44,6 +49,28 @@ def rain_scale(units: str, hours: float | None) -> ValueScale | None:
     else:
         return None
     return ValueScale(_FAINT * one, _HEAVIEST * one, "log1p")
+
+
+def value_of_rate(rate: float, units: str, scale: ValueScale | None) -> float | None:
+    """What a rate of rain is in a source's units.
+
+    Reflectivity is by Z = 200 R^1.6 (Marshall and Palmer, "The distribution of raindrops with size", Journal of
+    Meteorology 1948), which is meant for steady rain.
+
+    Args:
+        rate: in mm/h.
+        units: of the source.
+        scale: of the source; that of `rain_scale` tells in which time an amount fell.
+
+    Returns:
+        None where the values are neither rain nor dBZ.
+    """
+    if units.lower() == "dbz":
+        return 10.0 * math.log10(_MARSHALL_PALMER * rate**_EXPONENT)
+    known = units in _RATES or units in _AMOUNTS
+    if not known or scale is None or scale.kind != "log1p" or not math.isclose(scale.high / scale.low, _SPAN):
+        return None
+    return rate * scale.low / _FAINT
 
 
 def is_rain(*names: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -72,31 +72,58 @@ def _lead_time_plot(results: Results, metric: str) -> Picture:
     rows = [row for row in results.rows if row.metric == metric]
     rows.sort(key=lambda row: row.model != results.model)
 
+    ends = ", ".join(f"{row.model} from {' to '.join(map(shown.show, _ends(row.per_lead_time)))}" for row in rows)
+    return steps_plot(
+        f"plots/{file_stem(results, metric)}.svg",
+        {row.model: row.per_lead_time for row in rows},
+        thick={results.model},
+        x="lead time in frames" if results.task == "forecast" else step,
+        y=f"{metric} ({shown.unit})",
+        alt=f"Line chart of {metric} by {step}: {ends}.",
+        caption=f"{title_of(results)}: {metric} by {step}, {shown.direction}.",
+    )
+
+
+def steps_plot(
+    path: str,
+    lines: dict[str, list[float]],
+    *,
+    thick: Collection[str],
+    x: str,
+    y: str,
+    alt: str,
+    caption: str,
+    from_zero: bool = True,
+) -> Picture:
+    """A line for each name, by step from 1.
+
+    Args:
+        path: as for `Picture`, and so are ``alt`` and ``caption``.
+        lines: a value for each step; NaN leaves a gap.
+        thick: the names to look at first.
+        x, y: what is on the axes.
+        from_zero: begin the axis there if no value is below, so that a distance looks as large as it is.
+    """
+
     def draw(axes: Axes, theme: _Theme) -> None:
         from matplotlib.ticker import MaxNLocator
 
-        for i, row in enumerate(rows):
+        for i, (name, values) in enumerate(lines.items()):
             axes.plot(
-                range(1, len(row.per_lead_time) + 1),
-                row.per_lead_time,
+                range(1, len(values) + 1),
+                values,
                 color=theme.lines[i % len(theme.lines)],
                 linestyle=_LINE_STYLES[i % len(_LINE_STYLES)],
-                linewidth=3 if row.model == results.model else 1.8,
-                label=row.model,
+                linewidth=3 if name in thick else 1.8,
+                label=name,
             )
-        axes.set_xlabel("lead time in frames" if results.task == "forecast" else step)
-        axes.set_ylabel(f"{metric} ({shown.unit})")
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if all(value >= 0 for row in rows for value in row.per_lead_time if math.isfinite(value)):
-            axes.set_ylim(bottom=0)  # so that a distance looks as large as it is
+        if from_zero and all(value >= 0 for values in lines.values() for value in values if math.isfinite(value)):
+            axes.set_ylim(bottom=0)
 
-    ends = ", ".join(f"{row.model} from {' to '.join(map(shown.show, _ends(row.per_lead_time)))}" for row in rows)
-    return _picture(
-        f"plots/{file_stem(results, metric)}.svg",
-        draw,
-        f"Line chart of {metric} by {step}: {ends}.",
-        f"{title_of(results)}: {metric} by {step}, {shown.direction}.",
-    )
+    return _picture(path, draw, alt, caption)
 
 
 def _ends(values: list[float]) -> tuple[float, float]:

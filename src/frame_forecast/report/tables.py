@@ -129,7 +129,7 @@ def markdown_table(results: Results) -> str:
         heads = [f"{name} {METRICS[name].arrow} ({METRICS[name].unit})" for name in table.metrics]
         lines = [["model", *heads], ["---", *["---:"] * len(heads)]]
         lines += [
-            [_plain(model), *(f"**{cell.text}**" if cell.best else cell.text for cell in cells)]
+            [escaped(model), *(f"**{cell.text}**" if cell.best else cell.text for cell in cells)]
             for model, cells in table.rows
         ]
         parts.append(f"{table.caption}:\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines))
@@ -138,21 +138,21 @@ def markdown_table(results: Results) -> str:
 
 def markdown(content: Content) -> str:
     """The report as Markdown, with its pictures as links into the run's folder."""
-    parts = [f"# {_plain(content.title)}", _plain(" ".join(content.summary))]
+    parts = [f"# {escaped(content.title)}", escaped(" ".join(content.summary))]
     if content.scenes:
         parts += ["## Pictures"]
     for scene in content.scenes:
-        parts += [f"### {_plain(scene.heading)}", *map(_link, scene.animations), *map(_link, scene.strips)]
+        parts += [f"### {escaped(scene.heading)}", *map(_link, scene.animations), *map(_link, scene.strips)]
     if content.results:
         parts += ["## Scores", "↓ lower is better, ↑ higher is better, best in bold."]
     for results in content.results:
-        parts += [f"### {_plain(heading(results))}", *map(_plain, findings(results)), markdown_table(results)]
+        parts += [f"### {escaped(heading(results))}", *map(escaped, findings(results)), markdown_table(results)]
     if content.curves:
         parts += ["## Curves", *map(_link, content.curves)]
     if content.results:
         parts += ["## How it was measured"]
     for results in content.results:
-        parts += [f"### {_plain(heading(results))}", _list(measured(results))]
+        parts += [f"### {escaped(heading(results))}", _list(measured(results))]
     if content.results:
         parts += ["### Conventions", _list(conventions(content.results))]
     return "\n\n".join(parts) + "\n"
@@ -171,14 +171,14 @@ def _column(metric: str, rows: list[Row | None]) -> list[Cell]:
 
 
 def _link(picture: Picture) -> str:
-    return f"![{_plain(picture.alt)}]({picture.path})\n\n{_plain(picture.caption)}"
+    return f"![{escaped(picture.alt)}]({picture.path})\n\n{escaped(picture.caption)}"
 
 
 def _list(entries: dict[str, str]) -> str:
-    return "\n".join(f"- {_plain(name)}: {_plain(text)}" for name, text in entries.items())
+    return "\n".join(f"- {escaped(name)}: {escaped(text)}" for name, text in entries.items())
 
 
-def _plain(text: str) -> str:
+def escaped(text: str) -> str:
     """Text that Markdown shows as it is."""
     for mark in "\\`*[]<>|":
         text = text.replace(mark, "\\" + mark)
