@@ -72,11 +72,13 @@ def test_windows_of_worked_examples() -> None:
         return around(*map(np.array, spans([[t not in missing] for t in range(T)])), 8)
 
     assert windows([], 9) == []
-    assert windows([4], 9) == [Window(range(1, 9), [4])]
-    assert windows([20], 40) == [Window(range(17, 25), [20])]
-    assert windows([20, 23, 25], 40) == [Window(range(18, 26), [20, 23]), Window(range(22, 30), [25])]
+    assert windows([4], 9) == [Window(range(2, 7), [4])]
+    assert windows([20], 40) == [Window(range(18, 23), [20])]
+    assert windows([20, 23, 25], 40) == [Window(range(18, 26), [20, 23]), Window(range(23, 28), [25])]
     assert windows(list(range(10, 30)), 40) == [Window(range(8, 32), list(range(10, 30)))]  # longer than usual
-    assert windows([38, 39], 40) == [Window(range(32, 40), [38, 39])]
+    assert windows([38, 39], 40) == [Window(range(32, 40), [38, 39])]  # one side shows little: the other more
+    assert windows([1], 40) == [Window(range(8), [1])]
+    assert windows([1], 5) == [Window(range(5), [1])]
 
 
 def test_pixels_that_are_never_observed_may_count_as_missing_nowhere() -> None:

@@ -115,7 +115,8 @@ class Clip:
 
     def to_batch(self) -> Batch:
         """This clip alone as a batch of one: float32 in [0, 1], missing pixels 0."""
-        unit = np.where(self.observed, self.scale.to_unit(np.nan_to_num(self.values)), np.float32(0))
+        unit = self.scale.to_unit(self.values)
+        np.copyto(unit, 0, where=~self.observed)
         return Batch(
             frames=torch.from_numpy(unit)[None],
             observed=torch.from_numpy(self.observed.copy())[None],  # torch takes no negative strides

@@ -18,7 +18,7 @@ from frame_forecast.devices import choose_device, choose_precision
 from frame_forecast.errors import FrameForecastWarning, ShapeError, TaskError, WeightsError
 from frame_forecast.models import UNTRAINED, Model, create
 from frame_forecast.scale import ValueScale
-from frame_forecast.tiles import run_in_tiles
+from frame_forecast.tiles import fitted, run_in_tiles
 from frame_forecast.windows import Missing, Window, around, cut, interleave
 
 _USUAL_FRAMES = 20  # of a canvas for a model that was trained on nothing
@@ -284,8 +284,10 @@ class Forecaster:
 
     def _tile(self, height: int, width: int) -> tuple[int, int] | None:
         """Height and width of the tiles that such frames go through the model in; None = as they are."""
-        model = self.model
-        tile = model.frame_size or (None if model.tile is None else (model.tile, model.tile))
+        largest = self.model.tile
+        tile = self.model.frame_size
+        if tile is None and largest is not None:
+            tile = fitted(height, largest), fitted(width, largest)
         return None if tile is None or (height <= tile[0] and width <= tile[1]) else tile
 
     def _cut(self, clip: Clip) -> list[Window]:
@@ -306,7 +308,7 @@ class Forecaster:
         whole, rest = divmod(horizon, step)
         return [step] * whole + [rest] * (rest > 0)
 
-    def _roll(self, clips: list[Clip], rounds: list[int], call: "Call") -> np.ndarray:
+    def _roll(self, clips: list[Clip], rounds: list[int], call: Call) -> np.ndarray:
         """The frames after the clips, ``(B, horizon, C, H, W)`` in [0, 1]."""
         given = len(clips[0].values)
         kept = min(given, self.context(rounds[0]) or given)

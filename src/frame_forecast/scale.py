@@ -76,30 +76,38 @@ class ValueScale:
         return cls(0.0, float(np.iinfo(dtype).max) if np.issubdtype(dtype, np.integer) else 1.0)
 
     def to_unit(self, values: np.ndarray) -> np.ndarray:
-        """Units to float32 in [0, 1]; values outside the scale's limits are clipped."""
-        values = values.astype(np.float64)
+        """Units ``(T, ...)`` to float32 in [0, 1]; values outside the scale's limits are clipped, NaN stays."""
+        unit = np.empty(values.shape, np.float32)
+        for t, frame in enumerate(values):  # float64 of a whole clip at once would be most of a run's memory
+            unit[t] = self._unit_of(frame.astype(np.float64))
+        return unit
+
+    def from_unit(self, unit: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        """[0, 1], ``(T, ...)``, back to units, in ``dtype``: rounded where that is an integer type, and clipped to
+        what it can hold."""
+        whole = np.issubdtype(dtype, np.integer)
+        limits = np.iinfo(dtype) if whole else np.finfo(dtype)
+        most = limits.max
+        if whole and float(most) > most:  # that of a 64-bit type is 1 more than it can hold, and would wrap
+            most = np.nextafter(float(most), 0)
+        values = np.empty(unit.shape, dtype)
+        for t, frame in enumerate(unit):
+            made = self._value_of(np.clip(frame.astype(np.float64), 0.0, 1.0))
+            values[t] = np.clip(np.rint(made) if whole else made, limits.min, most)
+        return values
+
+    def _unit_of(self, values: np.ndarray) -> np.ndarray:
         if self.kind == "logarithmic":
             unit = np.log(np.maximum(values, self.low) / self.low) / np.log(self.high / self.low)
         elif self.kind == "log1p":
             unit = np.log1p(np.maximum(values, 0.0) / self.low) / np.log1p(self.high / self.low)
         else:
             unit = (values - self.low) / (self.high - self.low)
-        return np.clip(unit, 0.0, 1.0).astype(np.float32)
+        return np.clip(unit, 0.0, 1.0)
 
-    def from_unit(self, unit: np.ndarray, dtype: np.dtype) -> np.ndarray:
-        """[0, 1] back to units, in ``dtype``: rounded where that is an integer type, and clipped to what
-        it can hold."""
-        unit = np.clip(unit.astype(np.float64), 0.0, 1.0)
+    def _value_of(self, unit: np.ndarray) -> np.ndarray:
         if self.kind == "logarithmic":
-            values = self.low * np.exp(unit * np.log(self.high / self.low))
-        elif self.kind == "log1p":
-            values = self.low * np.expm1(unit * np.log1p(self.high / self.low))
-        else:
-            values = self.low + unit * (self.high - self.low)
-        if not np.issubdtype(dtype, np.integer):
-            limits = np.finfo(dtype)
-            return np.clip(values, limits.min, limits.max).astype(dtype)
-        limits = np.iinfo(dtype)
-        # float(limits.max) of a 64-bit type is 1 more than it can hold, and would wrap.
-        most = np.nextafter(float(limits.max), 0) if float(limits.max) > limits.max else limits.max
-        return np.clip(np.rint(values), limits.min, most).astype(dtype)
+            return self.low * np.exp(unit * np.log(self.high / self.low))
+        if self.kind == "log1p":
+            return self.low * np.expm1(unit * np.log1p(self.high / self.low))
+        return self.low + unit * (self.high - self.low)

@@ -62,9 +62,11 @@ def interleave(window: Window, passes: int) -> list[Window]:
 def around(first: np.ndarray, last: np.ndarray, longest: int) -> list[Window]:
     """Windows that keep every frame in which something is missing, and no other; few, and none needlessly long.
 
-    On either side of a frame that it keeps, a window holds as many frames as a quarter of its length, and the
-    nearest that show what the frame lacks, as far as the clip has them. It is longer than ``longest`` only
-    around gaps that demand it.
+    On either side of a frame that it keeps, a window holds a quarter of ``longest`` frames, and the nearest that
+    show what the frame lacks, as far as the clip has them: more would cost time for about 0.1 dB (released
+    weights, digits). Where the clip ends and one side has too few, the window has ``longest`` frames: a gap at the
+    end is a forecast, and that with half the frames is worse. It is longer than ``longest`` only around gaps that
+    demand it.
 
     Args:
         first, last: int64 ``(T,)`` as `Missing.spans` gives them.
@@ -91,10 +93,12 @@ def around(first: np.ndarray, last: np.ndarray, longest: int) -> list[Window]:
 
 
 def _widened(start: int, stop: int, kept: Sequence[int], longest: int, T: int) -> Window:
-    """A window of ``longest`` frames about those from ``start`` to ``stop``, if they are fewer."""
-    length = max(stop - start, min(longest, T))
-    start = min(max(0, start - (length - (stop - start)) // 2), T - length)
-    return Window(range(start, start + length), kept)
+    """The frames from ``start`` to ``stop``; at an end of the clip, as many from there as ``longest`` at least."""
+    if start == 0:
+        stop = min(T, max(stop, longest))
+    elif stop == T:
+        start = max(0, min(start, T - longest))
+    return Window(range(start, stop), kept)
 
 
 class Missing:
