@@ -52,7 +52,7 @@ class Forecaster:
     ``scale`` says otherwise, and NaN means missing, as does the mask of a masked array.
 
     Clips and horizons may be longer than those of the contract. A model that recreates works in
-    windows of the trained length, a forecast rolls on from its own frames; other models take the
+    windows of the trained length or less, a forecast rolls on from its own frames; other models take the
     whole clip at once. Frames larger than `Model.tile` go through it in tiles that overlap; channels
     one by one, if it takes one. Where the answer may suffer, for length or because too little is observed,
     there is a `FrameForecastWarning`.
