@@ -12,7 +12,6 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,8 @@ import numpy as np
 import pytest
 import torch
 
-from frame_forecast import __main__, predict, workflows
+from commands import Command, Outcome, command_of, listing, refused
+from frame_forecast import predict, workflows
 from frame_forecast.clip import Clip
 from frame_forecast.data import digits
 from frame_forecast.data.moving_mnist import MovingMnistConfig
@@ -33,18 +33,6 @@ from frame_forecast.weights import find
 PUBLISHED = "mnist_test_seq.npy"
 TINY = ("hidden=4", "size=32", "context=3", "horizon=2", "batch_size=2", "validation_clips=2")
 TRAIN = ("train", "conv_lstm_autoencoder", "--steps", "1", *(word for text in TINY for word in ("--set", text)))
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a command ended and what it printed."""
-
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Outcome]
 
 
 @pytest.fixture(scope="module")
@@ -82,42 +70,13 @@ def command(
 ) -> Command:
     """Runs ``frame-forecast`` in this process, in an empty working directory."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["frame-forecast", *map(str, arguments)])
-        code = 0
-        try:
-            __main__.main()
-        except SystemExit as end:
-            code = end.code
-        printed = capsys.readouterr()
-        assert isinstance(code, int)
-        return Outcome(code, printed.out, printed.err)
-
-    return run
+    return command_of(monkeypatch, capsys)
 
 
 @pytest.fixture
 def run_a(runs: Path, tmp_path: Path) -> Path:
     """A copy of run ``a`` that a test may damage."""
     return Path(shutil.copytree(runs / "a", tmp_path / "a"))
-
-
-def listing(folder: Path) -> dict[str, bytes | None]:
-    """Every path below a folder with its content, None for a folder."""
-    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
-
-
-def refused(command: Command, *arguments: object, words: tuple[str, ...]) -> None:
-    """Asserts one line on stderr with these words, exit code 2, and a working directory as it was."""
-    before = listing(Path())
-    outcome = command(*arguments)
-    assert outcome.code == 2, outcome
-    assert outcome.err.startswith("frame-forecast: "), outcome.err
-    assert outcome.err.count("\n") == 1, outcome.err
-    for word in words:
-        assert word in outcome.err
-    assert listing(Path()) == before
 
 
 def raise_(error: Exception) -> None:
@@ -460,16 +419,18 @@ def test_a_folder_that_holds_a_run(command: Command, run_a: Path, arguments: tup
     refused(command, *arguments, run_a, words=("holds a run", "--resume"))
 
 
-@pytest.mark.parametrize("place", ["file/below", "/proc/below", "n" * 300])
+@pytest.mark.parametrize(
+    ("place", "word"), [("file/below", "folder"), ("/proc/below", "folder"), ("n" * 300, "shorter")]
+)
 def test_a_place_that_cannot_be_written(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, word: str
 ) -> None:
     (tmp_path / "file").touch()  # permissions would not stop root
     # Found before hours of work, not after them.
     monkeypatch.setattr(workflows.evaluation, "evaluate", lambda *_, **__: raise_(RuntimeError("scored")))
     monkeypatch.setattr(workflows, "rehearse", lambda *_, **__: raise_(RuntimeError("rehearsed")))
-    refused(command, "evaluate", "black", "--clips", "1", "--json", place, words=(place, "folder"))
-    refused(command, *TRAIN, "--out", place, words=(place, "folder"))
+    refused(command, "evaluate", "black", "--clips", "1", "--json", place, words=(place, word))
+    refused(command, *TRAIN, "--out", place, words=(place, word))
 
 
 @contextlib.contextmanager

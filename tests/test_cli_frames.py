@@ -7,8 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,23 +15,13 @@ import tifffile
 import torch
 from PIL import Image
 
-from frame_forecast import __main__, weights
+import commands
+from commands import Command, Outcome, command_of
+from frame_forecast import weights
 from frame_forecast.io.clips import read
 from frame_forecast.models.registry import entry_of
 
 T, SIZE = 8, 12
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a command ended and what it printed."""
-
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Outcome]
 
 
 def noise(seed: int = 0) -> np.ndarray:
@@ -49,36 +37,13 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     for number in range(3):
         np.save(f"clips/c{number}.npy", noise(number))
 
-    def run(line: str) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["frame-forecast", *line.split()])
-        code = 0
-        try:
-            __main__.main()
-        except SystemExit as end:
-            code = end.code
-        printed = capsys.readouterr()
-        assert isinstance(code, int)
-        return Outcome(code, printed.out, printed.err)
-
-    return run
-
-
-def listing(folder: Path) -> dict[str, bytes | None]:
-    """Every path below a folder with its content, None for a folder."""
-    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+    run = command_of(monkeypatch, capsys)
+    return lambda line: run(*line.split())
 
 
 def refused(command: Command, line: str, *words: str) -> None:
-    """Asserts one line on stderr with these words, exit code 2, and a working directory as it was."""
-    before = listing(Path())
-    outcome = command(line)
-    assert outcome.code == 2, outcome
-    assert outcome.out == ""
-    assert outcome.err.startswith("frame-forecast: "), outcome.err
-    assert outcome.err.count("\n") == 1, outcome.err
-    for word in words:
-        assert word in outcome.err
-    assert listing(Path()) == before
+    """`commands.refused`, with nothing on stdout."""
+    assert commands.refused(command, line, words=words).out == ""
 
 
 @pytest.mark.parametrize(

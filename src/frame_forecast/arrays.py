@@ -12,11 +12,11 @@ from frame_forecast.errors import DataError
 from frame_forecast.scale import ValueScale
 
 Frames = TypeVar("Frames", np.ndarray, Tensor, Clip)
+AnyFrames = np.ndarray | Tensor | Clip
+"""What a user may give for frames."""
 
 
-def to_clips(
-    x: np.ndarray | Tensor | Clip, observed: np.ndarray | Tensor | None = None, scale: ValueScale | None = None
-) -> list[Clip]:
+def to_clips(x: AnyFrames, observed: np.ndarray | Tensor | None = None, scale: ValueScale | None = None) -> list[Clip]:
     """One clip an item of the batch, or the only one; all of one shape.
 
     Args:
@@ -31,8 +31,7 @@ def to_clips(
             ``scale`` that is no `ValueScale`, or for a clip, which has its own.
     """
     mask = None if observed is None else np.asarray(_to_numpy(observed) if isinstance(observed, Tensor) else observed)
-    if scale is not None and not isinstance(scale, ValueScale):
-        raise DataError(f"scale={scale!r}", "a ValueScale", "pass frame_forecast.ValueScale(low, high)")
+    check_scale(scale)
     if isinstance(x, Clip):
         if scale is not None:
             raise DataError("scale= with a clip", "the clip's own scale", "leave it out, or make the clip with it")
@@ -54,6 +53,12 @@ def to_clips(
         Clip.from_array(item, own, scale, source=f"clip {i}")
         for i, (item, own) in enumerate(zip(array, masks, strict=True))
     ]
+
+
+def check_scale(scale: ValueScale | None) -> None:
+    """Raises DataError for a scale of a user that is none."""
+    if scale is not None and not isinstance(scale, ValueScale):
+        raise DataError(f"scale={scale!r}", "a ValueScale", "pass frame_forecast.ValueScale(low, high)")
 
 
 def like(x: Frames, clips: list[Clip]) -> Frames:

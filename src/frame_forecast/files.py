@@ -19,11 +19,11 @@ def replacing(path: Path) -> Iterator[Path]:
     folders that were made for it, and whatever was at ``path`` stays as it was.
 
     Raises:
-        OutputError: the disk is full, read-only or not there.
+        OutputError: the disk is full, read-only or not there, or the name is too long.
     """
     with _folder_for(path):
         with writing(path):
-            holder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+            holder = _make_holder(path, path.parent)
         try:
             temporary = holder / path.name
             with writing(path):
@@ -66,7 +66,12 @@ def check_writable(path: Path) -> None:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         folder = next(folder for folder in path.absolute().parents if folder.exists())
-        Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=folder)).rmdir()  # permissions alone do not tell
+        _make_holder(path, folder).rmdir()  # permissions alone do not tell
+
+
+def _make_holder(path: Path, folder: Path) -> Path:
+    """A new hidden folder in ``folder`` for what is to be at ``path``, whose name may be as long as can be."""
+    return Path(tempfile.mkdtemp(prefix=f".{path.name[:32]}.", dir=folder))
 
 
 @contextmanager
@@ -76,6 +81,8 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
+        if error.errno == errno.ENAMETOOLONG:
+            raise OutputError(f"writing {path}: {reason}", "a shorter name", "choose another") from error
         raise OutputError(
             f"writing {path}: {reason}",
             "a folder with free space that may be written",

@@ -4,8 +4,11 @@ import json
 from itertools import islice
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+import xarray as xr
+import zarr
 from PIL import Image
 
 from frame_forecast.errors import DataError
@@ -13,7 +16,7 @@ from frame_forecast.header import Header
 from frame_forecast.io.base import Frame
 from frame_forecast.io.masks import Mask
 from frame_forecast.io.sidecar import SidecarWriter
-from frame_forecast.io.streams import open_writer
+from frame_forecast.io.streams import open_reader, open_writer
 
 H, W = 6, 9
 SEEN = np.random.default_rng(0).random((4, 1, H, W)) > 0.4
@@ -40,6 +43,47 @@ def test_an_array_of_one_mask_for_all(shape: tuple[int, ...], tmp_path: Path) ->
     mask = Mask(str(tmp_path / "m.npy"), H, W)
     assert mask.repeats
     np.testing.assert_array_equal(first(mask, 9), np.repeat(SEEN[:1], 9, axis=0))
+
+
+def save(path: Path, array: np.ndarray) -> None:
+    """An array alone in a file of any format of arrays, written with its own library."""
+    if path.suffix == ".npy":
+        np.save(path, array)
+    elif path.suffix == ".npz":
+        np.savez(path, array)
+    elif path.suffix == ".h5":
+        with h5py.File(path, "w") as file:
+            file["mask"] = array
+    elif path.suffix == ".zarr":
+        zarr.open_group(path, mode="w")["mask"] = array
+    else:
+        axes = {2: ("y", "x"), 3: ("time", "y", "x"), 4: ("time", "channel", "y", "x")}[array.ndim]
+        xr.Dataset({"mask": (axes, array)}).to_netcdf(path, engine="h5netcdf")
+
+
+@pytest.mark.parametrize("name", ["m.npy", "m.npz", "m.h5", "m.nc", "m.zarr"])
+@pytest.mark.parametrize("dtype", ["?", "u1", "f4"])
+def test_every_format_of_arrays_takes_masks_of_every_type(name: str, dtype: str, tmp_path: Path) -> None:
+    for shape in ((4, H, W), (4, 1, H, W), (1, H, W), (H, W)):
+        array = SEEN[: 4 if shape[0] == 4 else 1].reshape(shape)
+        save(tmp_path / name, array.astype(dtype))
+        mask = Mask(str(tmp_path / name), H, W)
+        assert mask.repeats is (shape[0] != 4)
+        np.testing.assert_array_equal(first(mask, 4), np.broadcast_to(array.reshape(-1, 1, H, W), (4, 1, H, W)))
+
+
+@pytest.mark.parametrize("name", ["m.npy", "m.npz", "m.h5", "m.zarr"])
+def test_a_mask_alone_is_no_file_of_frames(name: str, tmp_path: Path) -> None:
+    save(tmp_path / name, SEEN[:, 0])
+    with pytest.raises(DataError, match="an array of bool: expected integers or floats"):
+        open_reader(tmp_path / name)
+
+
+def test_of_numbers_and_their_mask_the_numbers_are_the_frames(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "in.h5", "w") as file:
+        file["frames"], file["mask"] = np.arange(4 * H * W).reshape(4, H, W), SEEN[:, 0]
+    with open_reader(tmp_path / "in.h5") as stream:
+        assert stream.header.dtype.kind == "i"
 
 
 def test_what_is_no_number_is_missing(tmp_path: Path) -> None:

@@ -69,6 +69,15 @@ def save(data: xr.Dataset, path: Path, **encoding: Any) -> Path:
     return path
 
 
+def made(path: Path, codes: np.ndarray = CODES) -> Path:
+    """A file of any of these formats with ``codes``, of which -32768 is what is missing."""
+    if path.suffix != ".h5":
+        return save(dataset(codes), path)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data", data=codes).attrs["_FillValue"] = np.int16(-32768)
+    return path
+
+
 def opened(path: Path) -> xr.Dataset:
     if path.suffix == ".zarr":
         return xr.open_zarr(path, consolidated=False, decode_cf=False).load()
@@ -133,12 +142,7 @@ def test_a_missing_time_is_a_missing_frame_and_is_written_as_one(name: str, tmp_
 
 def test_without_knowing_the_number_of_frames(tmp_path: Path) -> None:
     for name in ("in.nc", "in.zarr", "in.h5"):
-        path = tmp_path / name
-        if name == "in.h5":
-            with h5py.File(path, "w") as file:
-                file["data"] = CODES
-        else:
-            save(dataset(), path)
+        path = made(tmp_path / name)
         target = tmp_path / f"out{path.suffix}"
         with open_reader(path) as stream, open_writer(target, replace(stream.header, frames=None)) as writer:
             for frame in stream:
@@ -209,12 +213,7 @@ def test_groups_of_netcdf(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["in.nc", "in.zarr", "in.h5"])
 def test_all_fill_values_is_an_error(name: str, tmp_path: Path) -> None:
-    path = tmp_path / name
-    if name == "in.h5":
-        with h5py.File(path, "w") as file:
-            file.create_dataset("data", data=np.full((6, 5, 7), -1, np.int16)).attrs["_FillValue"] = np.int16(-1)
-    else:
-        save(dataset(np.full_like(CODES, -32768)), path)
+    path = made(tmp_path / name, np.full_like(CODES, -32768))
     with pytest.raises(DataError, match="no pixel has a value"):
         read(path)
 
@@ -222,12 +221,7 @@ def test_all_fill_values_is_an_error(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.97])
 @pytest.mark.parametrize("suffix", [".nc", ".h5"])
 def test_truncated_files_are_refused(suffix: str, share: float, tmp_path: Path) -> None:
-    path = tmp_path / f"in{suffix}"
-    if suffix == ".h5":
-        with h5py.File(path, "w") as file:
-            file["data"] = CODES
-    else:
-        save(dataset(), path)
+    path = made(tmp_path / f"in{suffix}")
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(DataError) as error:
@@ -236,9 +230,10 @@ def test_truncated_files_are_refused(suffix: str, share: float, tmp_path: Path) 
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of h5netcdf's half-opened files
-def test_damage_gives_our_errors_or_frames(tmp_path: Path) -> None:
-    path = save(dataset(), tmp_path / "in.nc")
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")  # which Python prints past all handlers
+@pytest.mark.parametrize("name", ["in.nc", "in.h5"])
+def test_damage_gives_our_errors_or_frames_and_no_library_complains(name: str, tmp_path: Path) -> None:
+    path = made(tmp_path / name)
     whole = path.read_bytes()
     rng = np.random.default_rng(3)
     for _ in range(40):
@@ -268,12 +263,7 @@ def test_classic_netcdf_says_how_to_convert_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["in.nc", "in.h5", "in.zarr"])
 def test_a_package_that_is_not_there_is_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / name
-    if name == "in.h5":
-        with h5py.File(path, "w") as file:
-            file["data"] = CODES
-    else:
-        save(dataset(), path)
+    path = made(tmp_path / name)
     for module in ("h5py", "h5netcdf", "zarr"):
         monkeypatch.setitem(__import__("sys").modules, module, None)
     with pytest.raises(ConfigError, match=r"frame-forecast\[science\]"):

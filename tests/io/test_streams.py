@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from peaks import STATUS, peak_of_copying
 
 from frame_forecast.clip import Clip
 from frame_forecast.errors import ConfigError, DataError, OutputError
@@ -28,6 +29,30 @@ FRAME = Frame.whole(np.ones((1, 4, 5), np.uint8))
 
 def files_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*"))
+
+
+FULL = """
+import resource, signal, sys
+import numpy as np
+import frame_forecast as ff
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+frames = np.random.default_rng(0).integers(0, 256, (20, 3, 64, 64)).astype(np.uint8)
+for size in (500, 5_000, 50_000):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    try:
+        ff.write(ff.Clip.from_array(frames), sys.argv[1])
+    except ff.FrameForecastError as error:
+        print(type(error).__name__)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of file sizes")
+@pytest.mark.parametrize("name", ["out.mkv", "out.mp4", "out.nc", "out.h5"])
+def test_a_full_disk_leaves_nothing_and_no_library_complains(name: str, tmp_path: Path) -> None:
+    arguments = [sys.executable, "-c", FULL, tmp_path / name]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == (3 * "OutputError\n", "")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -243,21 +268,7 @@ def test_grids_of_seconds_and_their_rate() -> None:
     assert grid.rate == Fraction(30000, 1001)
 
 
-COPY = """
-import re, sys
-from pathlib import Path
-from frame_forecast.io.streams import open_reader, open_writer
-source, target = sys.argv[1:]
-with open_reader(source) as stream, open_writer(target, stream.header) as writer:
-    for frame in stream:
-        writer.write(frame)
-assert "torch" not in sys.modules
-# Not getrusage: what it says begins with what the parent of this process had.
-print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
-"""
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+@pytest.mark.skipif(not STATUS.exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize(
     "name", ["clip.npy", "clip.npz", "clip.tif", "clip.gif", "clip.nc", "clip.h5", "clip.zarr", "folder"]
 )
@@ -270,9 +281,7 @@ def test_memory_is_flat_in_the_length(name: str, tmp_path: Path) -> None:
         with open_writer(source, Header("array", length, *frame.shape, frame.dtype)) as writer:
             for number in range(length):
                 writer.write(Frame.whole(np.roll(frame, number, axis=2)))
-        arguments = [sys.executable, "-c", COPY, source, source.with_stem("copy")]
-        done = subprocess.run(arguments, capture_output=True, text=True, check=True)
-        peaks.append(int(done.stdout))
+        peaks.append(peak_of_copying(source, source.with_stem("copy")))
     assert peaks[1] < 1.1 * peaks[0]
 
 

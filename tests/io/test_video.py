@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from peaks import STATUS, peak_of_copying
 from video_files import SUFFIXES, clip_of, noise, psnr, record, smooth, sound_of, write_and_read
 
 from frame_forecast.errors import FrameForecastWarning, OutputError
@@ -249,20 +250,7 @@ def test_pyav_is_loaded_for_videos_alone(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-COPY = """
-import re, sys
-from pathlib import Path
-from frame_forecast.io.streams import open_reader, open_writer
-source, target = sys.argv[1:]
-with open_reader(source) as stream, open_writer(target, stream.header) as writer:
-    for frame in stream:
-        writer.write(frame)
-assert "torch" not in sys.modules
-print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
-"""
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+@pytest.mark.skipif(not STATUS.exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize("suffix", ["mkv", "avi", "mp4", "webm"])
 def test_memory_is_flat_in_the_length(suffix: str, tmp_path: Path) -> None:
     peaks = []
@@ -271,9 +259,7 @@ def test_memory_is_flat_in_the_length(suffix: str, tmp_path: Path) -> None:
         source = tmp_path / f"{length}.{suffix}"
         sound = {"avi": "pcm_s16le", "webm": "libopus"}.get(suffix, "aac")
         record(source, np.stack([np.roll(frame, t, axis=2) for t in range(length)]), sound=sound, g="20")
-        arguments = [sys.executable, "-c", COPY, source, tmp_path / f"{length}-copy.{suffix}"]
-        done = subprocess.run(arguments, capture_output=True, text=True, check=True)
-        peaks.append(int(done.stdout))
+        peaks.append(peak_of_copying(source, tmp_path / f"{length}-copy.{suffix}"))
     print(f"{suffix}: peaks of {peaks[0]} and {peaks[1]} kB, {peaks[1] / peaks[0]:.3f}")
     assert peaks[1] < 1.1 * peaks[0]
 

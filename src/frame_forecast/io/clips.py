@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from frame_forecast.arrays import AnyFrames, check_scale, to_clips
 from frame_forecast.clip import Clip
 from frame_forecast.devices import check_memory
+from frame_forecast.errors import ShapeError
 from frame_forecast.header import Header
 from frame_forecast.io.base import Frame
 from frame_forecast.io.streams import Location, open_reader, open_writer, scale_of_range
@@ -31,11 +33,12 @@ def read(
         variable: the name of the frames in files with several arrays (NetCDF, HDF5, Zarr); None = the only one.
 
     Raises:
-        DataError: nothing there, no known format, a damaged file, a single frame, nothing observed, or files
-            of several sizes or formats.
+        DataError: nothing there, no known format, a damaged file, a single frame, nothing observed, files
+            of several sizes or formats, a ``source`` that is no path, or a ``scale`` that is no `ValueScale`.
         ConfigError: a layout or variable that does not fit, a package that is not installed, or a clip that
             memory cannot hold.
     """
+    check_scale(scale)
     with open_reader(source, layout, variable) as stream:
         header = stream.header
         if header.frames is not None:
@@ -52,21 +55,29 @@ def read(
     return Clip(values, observed, scale, times, str(source), header)
 
 
-def write(clip: Clip, path: Location, force: bool = False) -> None:
+def write(clip: AnyFrames, path: Location, force: bool = False, scale: ValueScale | None = None) -> None:
     """Writes a clip in the format of the path's suffix, in the clip's own units and dtype.
 
     The file appears whole or not at all. A clip that was read from this format is written as it was: layout,
     palette, names of the files in a folder.
 
     Args:
-        clip: whole, or with missing pixels if the format can mark them.
+        clip: whole, or with missing pixels if the format can mark them; or an array or tensor, ``(T, H, W)`` or
+            ``(T, C, H, W)``, in which NaN means missing.
         path: the file, or without a suffix a folder with a file for each frame.
         force: replace what is there.
+        scale: takes the values of an array to [0, 1]; needed for floats outside it.
 
     Raises:
-        OutputError: something is there, the suffix is unknown, the format cannot hold the clip, or the disk
-            is full or read-only.
+        OutputError: something is there, the suffix is unknown, the path is none or too long, the format cannot
+            hold the clip, or the disk is full or read-only.
+        ShapeError: an array of another number of axes, an empty one, or several clips.
+        DataError: no clip, array or tensor, values that are no pixels, or a ``scale`` that does not fit.
     """
+    clips = to_clips(clip, scale=scale)
+    if len(clips) != 1:
+        raise ShapeError(f"a batch of {len(clips)} clips for {path}", "a single one", "write each to a file of its own")
+    (clip,) = clips
     T, C, H, W = clip.values.shape
     own = clip.header or Header("array", T, C, H, W, clip.values.dtype)
     header = replace(

@@ -69,10 +69,11 @@ def split_shape(path: Path, shape: tuple[int, ...], axes: str, dtype: np.dtype) 
     """``T`` and ``(C, H, W)`` of an array, each 1 where it lacks the axis.
 
     Raises:
-        DataError: an empty axis, values that are no real numbers, or frames of an absurd size.
+        DataError: an empty axis, values that are neither real numbers nor, as in masks, bool, or frames of an
+            absurd size.
     """
     T, C, H, W = (shape[axes.index(letter)] if letter in axes else 1 for letter in "TCHW")
-    if dtype.kind not in "uif":
+    if dtype.kind not in "buif":
         raise DataError(f"{path}: an array of {dtype}", "integers or floats", "convert it, for example to uint8")
     if 0 in shape:
         raise unreadable(path, f"an empty array of shape {shape}")

@@ -8,9 +8,9 @@ import numpy as np
 
 from frame_forecast.errors import DataError
 from frame_forecast.io.base import Frame, reading, suffix_of
-from frame_forecast.io.series import find_files, open_file
+from frame_forecast.io.series import find_files, open_file, open_files
 from frame_forecast.io.sidecar import SUFFIX, made_masks, read_sidecar
-from frame_forecast.io.streams import open_reader
+from frame_forecast.io.streams import Stream
 
 _LOSSY = (".jpg", ".jpeg", ".mp4", ".mov", ".webm")
 
@@ -64,7 +64,8 @@ class Mask:
         return self._frames() if single is None else repeat(single)
 
     def _frames(self) -> Iterator[np.ndarray]:
-        with open_reader(self._path) as stream:
+        files = find_files(self._path)
+        with reading(self._path), Stream(open_files(files, None), self._path, may_be_bool=True) as stream:
             for frame in stream:
                 yield _of_frame(frame)
 

@@ -59,11 +59,14 @@ class ScienceReader(Reader):
         with self.dataset() as dataset:
             coordinates = coordinates_of(dataset)
             shapes = {
-                name: one.shape
-                for name, one in dataset.variables.items()
-                if one.dtype.kind in "uif" and (name not in coordinates or name == variable)
+                kinds: {
+                    name: one.shape
+                    for name, one in dataset.variables.items()
+                    if one.dtype.kind in kinds and (name not in coordinates or name == variable)
+                }
+                for kinds in ("uif", "b")
             }
-            name = choose_variable(path, shapes, variable)
+            name = choose_variable(path, shapes["uif"] or shapes["b"], variable)  # what is bool may be their mask
             one = dataset.variables[name]
             axes = axes_of(path, name, dataset, layout)
             packing = Packing.of_attributes(path, one.dtype, one.attributes)
@@ -154,6 +157,9 @@ class ScienceWriter(Writer):
     def add(self, name: str, one: Kept) -> None:
         """Makes another array."""
 
+    def check(self) -> None:
+        """Raises the OSError of what could not be written, for libraries that do not do so themselves."""
+
     def _write(self, frame: Frame) -> None:
         packing = self.template.packing
         known = np.broadcast_to(frame.observed, frame.values.shape)
@@ -178,6 +184,7 @@ class ScienceWriter(Writer):
             sizes = dict(zip("TCHW1", (written, *self.header.shape, 1), strict=True))
             self.extend(tuple(sizes[letter] for letter in template.axes))
         self._array[template.index(slice(written - len(self._waiting), written))] = template.join(self._waiting)
+        self.check()
         self._waiting = []
 
     def finish(self) -> None:

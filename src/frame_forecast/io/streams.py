@@ -11,7 +11,7 @@ from typing import final
 import numpy as np
 
 from frame_forecast.errors import DataError, OutputError
-from frame_forecast.files import replacing
+from frame_forecast.files import replacing, writing
 from frame_forecast.header import Header
 from frame_forecast.io.base import Frame, Source, Time, Writer, reading, unreadable, writing_file
 from frame_forecast.io.registry import find_store, find_writer, makes_store
@@ -41,12 +41,17 @@ def open_reader(
         A source of frames; use it in a ``with`` block, and go through it as often as you like.
 
     Raises:
-        DataError: nothing there, no known format, a damaged file, a single frame, files of several sizes or
-            formats, or several arrays that could be the frames; whatever shows first in the frames themselves
-            is raised while they are read.
+        DataError: no path, nothing there, no known format, a damaged file, a single frame, files of several
+            sizes or formats, or several arrays that could be the frames; whatever shows first in the frames
+            themselves is raised while they are read.
         ConfigError: a layout or variable that does not fit or that the format has no use for, or a package that
             is not installed.
     """
+    listed = [source] if isinstance(source, Location) else source
+    if not isinstance(listed, Sequence) or not all(isinstance(one, Location) for one in listed):
+        raise DataError(
+            f"files to read that are a {type(source).__name__}", "a path, or a list of them", "give it as a str or Path"
+        )
     name = str(source) if isinstance(source, Location) else f"{source[0]} and others" if source else "no files"
     with reading(name):
         return Stream(open_files(find_files(source), layout, variable), name)
@@ -70,9 +75,11 @@ def open_writer(path: Location, header: Header, force: bool = False) -> Iterator
         Its ``write`` takes the frames.
 
     Raises:
-        OutputError: something is there, the suffix is unknown, the format cannot hold such frames, none or
-            too few were written, or the disk is full or read-only.
+        OutputError: no path, something is there, the suffix is unknown, the format cannot hold such frames,
+            none or too few were written, or the disk is full or read-only.
     """
+    if not isinstance(path, Location):
+        raise OutputError(f"a file to write that is a {type(path).__name__}", "a path", "give it as a str or Path")
     target = Path(path)
     make, own = check_target(target, header, force)
     with replacing(target) as temporary, writing_file(make, temporary, own, target) as writer:
@@ -83,19 +90,25 @@ def check_target(target: Path, header: Header, force: bool) -> tuple[type[Writer
     """The writer for a file or folder, and the header it takes; for `open_writer`, or to know before long work.
 
     Raises:
-        OutputError: something is there, or the suffix is unknown.
+        OutputError: something is there, the suffix is unknown, or the name is too long.
     """
     is_store = makes_store(target)
-    if target.suffix and (is_store or not target.is_dir()):
-        entry = find_writer(target, header.kind)
-        own = header if entry.kind == header.kind else replace(header, kind=entry.kind, meta={})
-        make: type[Writer] = entry.format
-    else:
-        make, own = SeriesWriter, SeriesWriter.header_for(header)
-    if is_store:
-        _check_free_for_store(target, force)
-    else:
-        _check_free(target, force, SeriesWriter.suffix(own) if make is SeriesWriter else None)
+    with writing(target):
+        is_there = target.exists()
+        if target.suffix and (is_store or not target.is_dir()):
+            entry = find_writer(target, header.kind)
+            own = header if entry.kind == header.kind else replace(header, kind=entry.kind, meta={})
+            make: type[Writer] = entry.format
+        else:
+            make, own = SeriesWriter, SeriesWriter.header_for(header)
+        if is_there and not force:
+            raise OutputError(
+                f"{target}, which is there already", "a new name", "choose another, or use force (--force)"
+            )
+        if is_there and is_store:
+            _check_replaceable_store(target)
+        elif is_there:
+            _check_replaceable(target, SeriesWriter.suffix(own) if make is SeriesWriter else None)
     return make, own
 
 
@@ -114,12 +127,18 @@ class Stream(Source):
     Args:
         source: a reader or a series.
         name: for messages.
+        may_be_bool: frames may be masks.
 
     Attributes:
         name: of what was opened.
+
+    Raises:
+        DataError: a single frame, or values that are no numbers.
     """
 
-    def __init__(self, source: Source, name: str) -> None:
+    def __init__(self, source: Source, name: str, may_be_bool: bool = False) -> None:
+        if source.header.dtype == bool and not may_be_bool:
+            raise DataError(f"{name}: an array of bool", "integers or floats", "convert it, for example to uint8")
         self._source = source
         self.name = name
         self._grid = source.grid()
@@ -182,20 +201,14 @@ def _single(name: str) -> DataError:
     return DataError(f"{name}, a single frame", "two frames or more", "give a folder, a glob or a longer file")
 
 
-def _check_free_for_store(target: Path, force: bool) -> None:
-    """Raises OutputError where something is in the way of a folder that is one file of frames to the user."""
-    if target.exists() and not force:
-        raise OutputError(f"{target}, which is there already", "a new name", "choose another, or use force")
-    if target.exists() and (target.is_file() or find_store(target) is None):
+def _check_replaceable_store(target: Path) -> None:
+    """Raises OutputError unless what is there is a folder that is one file of frames to the user."""
+    if target.is_file() or find_store(target) is None:
         raise OutputError(f"{target}, which is no file of frames", "nothing of that name", "choose another")
 
 
-def _check_free(target: Path, force: bool, suffix: str | None) -> None:
-    """Raises OutputError where something is in the way of a file, or of a folder of files with ``suffix``."""
-    if not target.exists():
-        return
-    if not force:
-        raise OutputError(f"{target}, which is there already", "a new name", "choose another, or use force")
+def _check_replaceable(target: Path, suffix: str | None) -> None:
+    """Raises OutputError unless what is there is a file, or a folder of files with ``suffix`` alone."""
     if target.is_dir() is (suffix is None):
         raise OutputError(f"{target}, a {'file' if suffix else 'folder'}", "nothing of that name", "choose another")
     if suffix and any(one.is_dir() or not one.name.endswith(suffix) for one in target.iterdir()):

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import BytesIO
+from functools import cached_property
+from io import BytesIO, FileIO
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,46 @@ SKELETON = "skeleton"
 
 _MOST_KEPT_BYTES = 2**26
 _SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5")
+
+
+class Disk(FileIO):
+    """A file that HDF5 writes through Python.
+
+    HDF5 cannot let go of what it could not write: it reports that again for every object, past all handlers, or
+    crashes. So it is told that all went well, and `check` says that it did not.
+
+    Args:
+        path: the file; it is made if it is not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "r+" if path.exists() else "x+")
+        self._failure: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        """Writes all of ``data``, or nothing more after a failure."""
+        done = 0
+        with self._remembered():
+            while self._failure is None and done < len(data):
+                done += super().write(data[done:])
+        return len(data)
+
+    def truncate(self, size: int | None = None, /) -> int:
+        with self._remembered():
+            super().truncate(size)
+        return self.tell() if size is None else size
+
+    def check(self) -> None:
+        """Raises the OSError of what could not be written."""
+        if self._failure is not None:
+            raise self._failure
+
+    @contextmanager
+    def _remembered(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._failure = self._failure or error
 
 
 def look_inside(path: Path, head: bytes, question: Callable[[Any], bool]) -> bool:
@@ -100,17 +141,44 @@ def _plain(value: Any) -> Any:
     return value
 
 
-@register_writer("hdf5", _SUFFIXES)
-class Hdf5Writer(ScienceWriter):
-    """The file that was read with other frames in it; its arrays of more than 64 MiB are left out."""
+class DiskWriter(ScienceWriter):
+    """A writer of an HDF5 file on a `Disk`, which a full disk fails with an OSError and nothing else.
+
+    Attributes:
+        disk: what the library that `start` opens is to write to.
+    """
 
     _file: Any = None
 
+    @cached_property
+    def disk(self) -> Disk:
+        return Disk(self.path)
+
+    def check(self) -> None:
+        self.disk.check()
+
+    def finish(self) -> None:
+        super().finish()
+        self.close()  # which writes what waits in memory
+        self.check()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        self.disk.close()
+
+
+@register_writer("hdf5", _SUFFIXES)
+class Hdf5Writer(DiskWriter):
+    """The file that was read with other frames in it; its arrays of more than 64 MiB are left out."""
+
     def start(self, shape: tuple[int, ...]) -> Any:
         template = self.template
-        if SKELETON in self.header.meta:
-            self.path.write_bytes(self.header.meta[SKELETON])
-        self._file = require("h5py", EXTRA).File(self.path, "a", rdcc_nbytes=CACHE_BYTES)
+        own = self.header.meta.get(SKELETON)
+        if own is not None:
+            self.path.write_bytes(own)
+        mode = "w" if own is None else "r+"
+        self._file = require("h5py", EXTRA).File(self.disk, mode, rdcc_nbytes=CACHE_BYTES)
         storage = {key: template.storage[key] for key in STORAGE if template.storage.get(key)}
         growing = tuple(None if size == 0 else size for size in shape)
         array = self._file.create_dataset(
@@ -135,7 +203,3 @@ class Hdf5Writer(ScienceWriter):
             del self._file[name]
         own = self._file.create_dataset(name, data=np.asarray(one.values))
         own.attrs.update(one.attributes)
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()

@@ -14,7 +14,7 @@ import numpy as np
 
 from frame_forecast.header import Header
 from frame_forecast.io.base import Frame, Reader, Writer, check_frame_size, require, unreadable
-from frame_forecast.io.formats.hdf5 import SKELETON, STORAGE, look_inside, skeleton
+from frame_forecast.io.formats.hdf5 import SKELETON, STORAGE, Disk, look_inside, skeleton
 from frame_forecast.io.packing import Packing
 from frame_forecast.io.rain import rain_scale
 from frame_forecast.io.registry import register_reader, register_writer
@@ -128,7 +128,7 @@ class KnmiWriter(Writer):
         packing: Packing = meta["packing"]
         known = frame.observed & np.isfinite(frame.values)
         self.path.write_bytes(meta[SKELETON])
-        with require("h5py", EXTRA).File(self.path, "a") as file:
+        with Disk(self.path) as disk, require("h5py", EXTRA).File(disk, "r+") as file:
             storage = {key: value for key, value in meta["storage"].items() if value}
             codes = packing.pack(frame.values, known)[0]
             data = file.create_dataset(f"{meta['image']}/image_data", data=codes, chunks=meta["chunks"], **storage)
@@ -144,3 +144,4 @@ class KnmiWriter(Writer):
                     key = f"stat_{name}_value"
                     if key in statistics:
                         statistics[key] = np.full_like(statistics[key], value)
+        disk.check()

@@ -9,9 +9,9 @@ import numpy as np
 
 from frame_forecast.errors import ConfigError, DataError
 from frame_forecast.io.base import require
-from frame_forecast.io.formats.hdf5 import CACHE_BYTES, HDF5_MAGIC, STORAGE, look_inside
+from frame_forecast.io.formats.hdf5 import CACHE_BYTES, HDF5_MAGIC, STORAGE, DiskWriter, look_inside
 from frame_forecast.io.registry import register_reader, register_writer
-from frame_forecast.io.science import EXTRA, ScienceReader, ScienceWriter
+from frame_forecast.io.science import EXTRA, ScienceReader
 from frame_forecast.io.variables import Dataset, Kept, Variable
 
 _SUFFIXES = (".nc", ".nc4", ".cdf", ".netcdf")
@@ -46,12 +46,16 @@ class NetcdfReader(ScienceReader):
                     f"{self.path}, a classic NetCDF file", "NetCDF-4", f"run: nccopy -k nc4 {self.path} new.nc"
                 )
         h5netcdf, h5py = require("h5netcdf", EXTRA), require("h5py", EXTRA)
-        # Opened by h5py first: h5netcdf complains a second time, past all handlers, of a file that it cannot open.
-        with h5py.File(self.path, rdcc_nbytes=CACHE_BYTES) as inner, h5netcdf.File(inner, "r") as file:
-            if self._group and self._group not in file:
-                raise ConfigError(f"group {self._group!r} of {self.path}", "one of the file", "check the variable")
-            group = file[self._group] if self._group else file
-            yield Dataset({name: _variable(one, group) for name, one in group.variables.items()}, dict(group.attrs))
+        # Opened by h5py first: h5netcdf complains a second time, past all handlers, of a file that it cannot open,
+        # or of whose attributes it cannot read this one, with which it begins.
+        with h5py.File(self.path, rdcc_nbytes=CACHE_BYTES) as inner:
+            inner.attrs.get("_nc3_strict")
+            with h5netcdf.File(inner, "r") as file:
+                if self._group and self._group not in file:
+                    raise ConfigError(f"group {self._group!r} of {self.path}", "one of the file", "check the variable")
+                group = file[self._group] if self._group else file
+                variables = {name: _variable(one, group) for name, one in group.variables.items()}
+                yield Dataset(variables, dict(group.attrs))
 
     def own_meta(self, dataset: Dataset) -> dict[str, Any]:
         return {_GROUP: self._group}
@@ -79,14 +83,12 @@ def _variable(one: Any, group: Any) -> Variable:
 
 
 @register_writer("netcdf", _SUFFIXES)
-class NetcdfWriter(ScienceWriter):
+class NetcdfWriter(DiskWriter):
     """NetCDF-4; time is unlimited if it was, or if the number of frames is not known beforehand."""
-
-    _file: Any = None
 
     def start(self, shape: tuple[int, ...]) -> Any:
         template = self.template
-        self._file = require("h5netcdf", EXTRA).File(self.path, "w", rdcc_nbytes=CACHE_BYTES)
+        self._file = require("h5netcdf", EXTRA).File(self.disk, "w", rdcc_nbytes=CACHE_BYTES)
         place = self.header.meta.get(_GROUP)
         self._group = self._file.create_group(place) if place else self._file
         self._group.attrs.update(template.file_attributes)
@@ -119,7 +121,3 @@ class NetcdfWriter(ScienceWriter):
         own = self._group.create_variable(name, dims, kind, fillvalue=attributes.get("_FillValue"), **storage)
         own.attrs.update({key: value for key, value in attributes.items() if key != "_FillValue"})
         return own
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
