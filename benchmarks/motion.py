@@ -111,8 +111,10 @@ def psnr(asked: list[Question], forecaster: predict.Forecaster, task: str) -> tu
     for question in asked:
         clip = question.clip
         for t, values in answer(question, forecaster, task).items():
-            made, true = (torch.from_numpy(clip.scale.to_unit(np.nan_to_num(x)))[None, None] for x in (values, clip.values[t]))
-            scores.update(made, true, torch.from_numpy(clip.observed[t].copy())[None, None])
+            made, true = (clip.scale.to_unit(np.nan_to_num(x))[None, None] for x in (values, clip.values[t]))
+            scores.update(
+                torch.from_numpy(made), torch.from_numpy(true), torch.from_numpy(clip.observed[t].copy())[None, None]
+            )
             count += 1
     return scores.compute()["psnr"].overall, count
 

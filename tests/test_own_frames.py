@@ -356,10 +356,10 @@ def test_a_horizon_that_memory_cannot_hold_is_refused(tmp_path: Path) -> None:
 
 def test_a_gap_that_memory_cannot_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = make(tmp_path / "in.npy", noise(40))
-    room = devices.BYTES_A_PIXEL * SIZE**2 * 25
+    room = devices.BYTES_A_PIXEL * SIZE**2 * 27
     monkeypatch.setattr(devices, "free_memory", lambda device: room)
-    run(source, tmp_path / "short.npy", "recreate", missing="10-24")  # with a quarter of a window on each side
-    with pytest.raises(ConfigError, match="takes 26 frames at once"):
+    run(source, tmp_path / "short.npy", "recreate", missing="10-24")  # with three tenths of a window on each side
+    with pytest.raises(ConfigError, match="takes 28 frames at once"):
         run(source, tmp_path / "long.npy", "recreate", missing="10-25")
 
 

@@ -26,9 +26,20 @@ def test_what_a_pixel_alone_decides_is_the_same_in_tiles(size: tuple[int, int]) 
         shapes.append(some.shape[-2:])
         return some**2 + 0.5 * seen
 
-    result = run_in_tiles(run, frames, observed, (16, 16), holes_only=False)
+    result = run_in_tiles(run, frames, observed, (16, 16), holes_only=False, fixed=True)
     torch.testing.assert_close(result, frames**2 + 0.5 * observed)
     assert all(height == min(16, size[0]) and width == min(16, size[1]) for height, width in shapes)
+    shapes.clear()
+    torch.testing.assert_close(run_in_tiles(run, frames, observed, (16, 16), holes_only=False), result)
+    assert all(height <= min(16, size[0]) and width <= min(16, size[1]) for height, width in shapes)
+
+
+def test_tiles_are_no_larger_than_it_takes() -> None:
+    """720 and 1280 pixels in tiles of up to 512, of which neighbours share 128."""
+    shapes = []
+    frames = clip(1, 1, 1, 720, 1280)
+    run_in_tiles(lambda x, _: shapes.append(tuple(x.shape[-2:])) or x, frames, frames < 2, (512, 512), holes_only=False)
+    assert shapes == [(424, 512)] * 6
 
 
 def test_tiles_without_holes_are_left_out() -> None:

@@ -49,7 +49,7 @@ def test_each_frame_with_a_hole_is_kept_once_and_sees_both_ends_of_it(observed: 
     assert [t for window in windows for t in window.kept] == [t for t in range(T) if not all(observed[t])]
     for window in windows:
         assert set(window.kept) <= set(window.frames) <= set(range(T))
-        margin = longest // 4
+        margin = longest * 3 // 10
         needed: dict[tuple[int, int], range] = {}
         for t in window.kept:
             frames = range(max(0, min(first[t] - 1, t - margin)), min(T, max(last[t] + 2, t + margin + 1)))
@@ -72,11 +72,12 @@ def test_windows_of_worked_examples() -> None:
         return around(*map(np.array, spans([[t not in missing] for t in range(T)])), 8)
 
     assert windows([], 9) == []
-    assert windows([4], 9) == [Window(range(1, 9), [4])]
-    assert windows([20], 40) == [Window(range(17, 25), [20])]
-    assert windows([20, 23, 25], 40) == [Window(range(18, 26), [20, 23]), Window(range(22, 30), [25])]
+    assert windows([4], 9) == [Window(range(2, 7), [4])]
+    assert windows([20], 40) == [Window(range(18, 23), [20])]
+    assert windows([20, 23, 25], 40) == [Window(range(18, 26), [20, 23]), Window(range(23, 28), [25])]
     assert windows(list(range(10, 30)), 40) == [Window(range(8, 32), list(range(10, 30)))]  # longer than usual
-    assert windows([38, 39], 40) == [Window(range(32, 40), [38, 39])]
+    assert windows([38, 39], 40) == [Window(range(32, 40), [38, 39])]  # seen from one side alone
+    assert windows([0], 40) == [Window(range(8), [0])]
 
 
 def test_pixels_that_are_never_observed_may_count_as_missing_nowhere() -> None:

@@ -177,6 +177,16 @@ def test_weights_that_do_not_tell_their_clips_are_scored_on_usual_ones_of_their_
     assert results.data.name == "moving_mnist (size=32), random test digits"
 
 
+def test_weights_are_scored_on_the_data_set_they_were_trained_on_unless_told_otherwise(finished_weights: Path) -> None:
+    edit_data(finished_weights, lambda data: {"name": "moving_scenes (size=32)", "size": 32, "channels": 1, "radar": 0})
+    options = {"task": "forecast", "json_file": None} | EVALUATION
+    own = workflows.evaluate(str(finished_weights), **options | {"data": None})
+    assert own.data.name == "moving_scenes (size=32)"
+    other = workflows.evaluate(str(finished_weights), **options | {"data": "moving_mnist"})
+    assert other.data.name == "moving_mnist (size=32), random test digits"
+    assert own.row("black", "mse").overall != other.row("black", "mse").overall
+
+
 @pytest.mark.parametrize("digits", [1, 2])
 def test_published_clips_are_for_weights_trained_on_their_like(
     digits: int, finished_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

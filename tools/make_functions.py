@@ -50,6 +50,7 @@ MODULES = (
     "training.run",
     "training.recipe",
     "data.moving_mnist",
+    "data.moving_scenes",
     "data.masking",
     "data.sources",
     "report",

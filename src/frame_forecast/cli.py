@@ -112,7 +112,7 @@ def train(
     preset: Annotated[
         str | None, typer.Argument(help="The model (see `frame-forecast models`), or a recipe: a .toml file.")
     ] = None,
-    data: Annotated[str | None, typer.Option(help="Data set; moving_mnist by default.")] = None,
+    data: Annotated[str | None, typer.Option(help="moving_mnist, the default, or moving_scenes.")] = None,
     max_time: Annotated[str | None, typer.Option(metavar="HH:MM:SS", help="How long to train.")] = None,
     steps: Annotated[int | None, typer.Option(help="How many steps to train.")] = None,
     settings: Settings = None,
@@ -176,7 +176,9 @@ def evaluate(
             "block:16 (square of pixels), stripes or stripes:4 (pixels wide), pixels:0.5 (share of pixels)."
         ),
     ] = None,
-    data: Annotated[str, typer.Option(help="Data set.")] = "moving_mnist",
+    data: Annotated[
+        str | None, typer.Option(help="Data set; by default the one that the weights were trained on.")
+    ] = None,
     split: Annotated[str, typer.Option(help="test; validation to choose between models; or train.")] = "test",
     generated: Annotated[bool, typer.Option("--generated", help="Not the published test file.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the results there.")] = None,

@@ -380,7 +380,8 @@ class Forecaster:
             if tile is None:
                 prediction = self.model(frames, observed).float()
             else:
-                prediction = run_in_tiles(self.model, frames, observed, tile, holes_only=holes_only)
+                fixed = self.model.frame_size is not None
+                prediction = run_in_tiles(self.model, frames, observed, tile, holes_only=holes_only, fixed=fixed)
         if alone:
             prediction = prediction.view(B, C, T, H, W).transpose(1, 2)
         call.tell(B)

@@ -12,19 +12,19 @@ from rich.console import Console
 from frame_forecast import evaluation, predict, report, weights
 from frame_forecast.data.loaders import to_unit
 from frame_forecast.data.moving_mnist import MovingMnistConfig
-from frame_forecast.data.sources import ClipSource, open_source
+from frame_forecast.data.sources import ClipConfig, ClipSource, data_set_of, open_source, usual_config
 from frame_forecast.errors import OutputError
 from frame_forecast.files import check_writable
 from frame_forecast.masks import Gap, Pattern, RandomFrames
 from frame_forecast.models import TASKS, override
 from frame_forecast.progress import bar
 from frame_forecast.results import Results
-from frame_forecast.training import run
 from frame_forecast.training.settings import RunSettings
+from frame_forecast.training.trainer import log_folders
 
 _SHOWN_CLIPS = 2
 _GAP = 5  # frames, or as many as a shorter clip has besides one before and one after
-_DATA = "moving_mnist"
+_TITLES = {"moving_mnist": "Moving MNIST"}  # of data sets whose name is not written as it is
 _RUNS = Path("runs")
 
 
@@ -112,8 +112,8 @@ def report_run(
     subjects = [_Subject(settings.preset, forecaster, source, clips)]
     if beside is not None:
         subjects.append(_weights(beside, settings.data, config.seed, beside_clips, device))
-    logs = [path for log in run.log_folders(folder) if (path := log / "metrics.csv").exists()]
-    return _write(out, subjects, config.seed, report.TrainingCurves.read(*logs), console)
+    logs = [path for log in log_folders(folder) if (path := log / "metrics.csv").exists()]
+    return _write(out, settings.data, subjects, config.seed, report.TrainingCurves.read(*logs), console)
 
 
 def report_weights(name: str, folder: Path | None, *, clips: int, device: str, console: Console) -> Path:
@@ -121,16 +121,25 @@ def report_weights(name: str, folder: Path | None, *, clips: int, device: str, c
 
     The clips are those of ``frame-forecast evaluate NAME``.
     """
-    subject = _weights(name, _DATA, seed=0, clips=clips, device=device)
+    subject = _weights(name, None, seed=0, clips=clips, device=device)
     folder = folder or new_folder(subject.name)
     _check_free(folder)
-    return _write(folder, [subject], 0, None, console)
+    return _write(folder, data_set_of(subject.source.name), [subject], 0, None, console)
 
 
-def generator(contract: weights.Contract) -> MovingMnistConfig:
-    """How the clips were made that weights were trained on; earlier weights tell no more than the size."""
-    usual = MovingMnistConfig()
-    known = {key: contract.data[key] for key in dataclasses.asdict(usual) if key in contract.data}
+def trained_on(contract: weights.Contract) -> str:
+    """The data set that weights were trained on."""
+    return data_set_of(contract.data.get("name", ""))
+
+
+def generator(contract: weights.Contract, data: str) -> ClipConfig:
+    """Clips of a data set like those that weights were trained on: made the same way, or of the same size.
+
+    Earlier weights tell no more than the size.
+    """
+    usual = usual_config(data)
+    alike = dataclasses.asdict(usual) if trained_on(contract) == data else {}
+    known = {key: contract.data[key] for key in alike if key in contract.data}
     return override(usual, {"size": contract.height} | known)
 
 
@@ -141,17 +150,17 @@ def _check_free(folder: Path, run_folder: Path | None = None) -> None:
         raise OutputError(f"{folder}, which holds a run with a report of its own", "another folder", "choose another")
 
 
-def _weights(name: str, data: str, seed: int, clips: int, device: str) -> _Subject:
+def _weights(name: str, data: str | None, seed: int, clips: int, device: str) -> _Subject:
+    """Released weights on test clips of a data set; None = of the one that they were trained on."""
     folder = weights.find_folder(name)
     forecaster = predict.load(folder, device)
     contract = forecaster.contract
-    source = _test_clips(data, generator(contract), contract.context + contract.horizon, seed, forecaster)
+    data = data or trained_on(contract)
+    source = _test_clips(data, generator(contract, data), contract.context + contract.horizon, seed, forecaster)
     return _Subject(weights.tag_of(folder) or forecaster.name, forecaster, source, clips)
 
 
-def _test_clips(
-    data: str, config: MovingMnistConfig, frames: int, seed: int, forecaster: predict.Forecaster
-) -> ClipSource:
+def _test_clips(data: str, config: ClipConfig, frames: int, seed: int, forecaster: predict.Forecaster) -> ClipSource:
     """Test clips like those that weights were trained on; the published ones where those are like them."""
     return open_source(
         data,
@@ -165,7 +174,12 @@ def _test_clips(
 
 
 def _write(
-    folder: Path, subjects: list[_Subject], seed: int, curves: report.TrainingCurves | None, console: Console
+    folder: Path,
+    data: str,
+    subjects: list[_Subject],
+    seed: int,
+    curves: report.TrainingCurves | None,
+    console: Console,
 ) -> Path:
     """Scores, shows and writes; returns the HTML page."""
     results: list[Results] = []
@@ -176,7 +190,7 @@ def _write(
             samples += _samples(subject, case, results[-1].pattern, seed)
     return report.write_report(
         folder,
-        title=f"{' and '.join(subject.name for subject in subjects)} on Moving MNIST",
+        title=f"{' and '.join(subject.name for subject in subjects)} on {_TITLES.get(data, data)}",
         summary=[sentence for subject in subjects for sentence in _summary(subject)],
         results=results,
         samples=samples,

@@ -13,7 +13,8 @@ from rich.console import Console
 from frame_forecast import evaluation, predict, reporting, weights
 from frame_forecast.data import digits, download, published
 from frame_forecast.data.moving_mnist import MovingMnistConfig
-from frame_forecast.data.sources import open_source
+from frame_forecast.data.scenes import radar
+from frame_forecast.data.sources import open_source, usual_config
 from frame_forecast.devices import BYTES_A_PIXEL, check_memory
 from frame_forecast.errors import ConfigError, OutputError
 from frame_forecast.evaluation import Results
@@ -85,7 +86,8 @@ def train(
     """
     folder = folder or reporting.new_folder(settings.preset)
     _check_new(folder)
-    console.print(f"digits: {_describe(digits.load_digits('train'))}")
+    if settings.data == "moving_mnist":
+        console.print(f"digits: {_describe(digits.load_digits('train'))}")
     rehearse(settings, device=device, beside=beside)
     console.print(f"rehearsed; training {settings.preset} into {folder}")
     with _how_to_resume(folder, console):
@@ -162,7 +164,7 @@ def evaluate(
     context: int | None,
     horizon: int | None,
     pattern: str | None,
-    data: str,
+    data: str | None,
     split: str,
     published: bool,
     openstl: bool,
@@ -179,7 +181,8 @@ def evaluate(
         context: frames given; None = 10, or 20 to recreate.
         horizon: frames forecast; None = 10, or 0 for the other tasks, which take none.
         pattern: what is missing, for `parse_pattern`; None but to recreate.
-        data, split, published, seed: as for `open_source`. Clips are generated with the settings of
+        data: a data set; None = the one that the weights were trained on, or for a baseline ``moving_mnist``.
+        split, published, seed: as for `open_source`. Clips are generated with the settings of
             those that the weights were trained on; the published ones count only where they are alike.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         json_file: where to write the results; None = nowhere.
@@ -196,7 +199,8 @@ def evaluate(
     if horizon is None:
         horizon = 10 if task == "forecast" else 0
     if model in presets():
-        network, name, digest, frames = create(model), model, None, MovingMnistConfig()
+        data = data or "moving_mnist"
+        network, name, digest, frames = create(model), model, None, usual_config(data)
         if any(True for _ in network.parameters()):
             raise ConfigError(
                 f"{model!r}, which is untrained",
@@ -208,7 +212,8 @@ def evaluate(
         folder = weights.find_folder(model)
         forecaster = predict.load(folder, device)
         network, name = forecaster.model, weights.tag_of(folder) or forecaster.name
-        digest, frames = forecaster.contract.weights_sha256, reporting.generator(forecaster.contract)
+        data = data or reporting.trained_on(forecaster.contract)
+        digest, frames = forecaster.contract.weights_sha256, reporting.generator(forecaster.contract, data)
         device = str(forecaster.device)
     check_memory(
         BYTES_A_PIXEL * min(clips, evaluation.CLIPS_AT_ONCE) * (context + horizon) * frames.size**2,
@@ -279,6 +284,8 @@ def run_settings(
     if base is None or steps is not None or max_time is not None:
         budget = Budget(steps, None if max_time is None else recipe.seconds(max_time))
         base = RunSettings(what, budget) if base is None else dataclasses.replace(base, budget=budget)
+    if data is not None and data != base.data:
+        base = dataclasses.replace(base, data=data, frames=usual_config(data))
     model, train, frames = parse_settings(assignments, find(base.preset)[1], base.train, base.frames)
     if seed is not None:
         train["seed"] = seed
@@ -286,7 +293,6 @@ def run_settings(
         base,
         model=base.model | model,
         train=dataclasses.replace(base.train, **train),
-        data=data or base.data,
         frames=dataclasses.replace(base.frames, **frames),
         start=None if start is None else str(weights.find_folder(start)),
     )
@@ -297,6 +303,7 @@ def describe_data() -> list[str]:
     path = published.find_published()
     return [
         f"digits: {_describe(digits.load_digits('train', download=False))}",
+        f"radar, for moving_scenes: {radar.find_folder() or f'not found (set {digits.ROOT_VARIABLE})'}",
         f"published test set: {path or 'not found (`frame-forecast data fetch mnist_test_seq`)'}",
         "looked in: " + ", ".join(str(folder) for folder in digits.search_folders()),
     ]

@@ -8,6 +8,8 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from frame_forecast import workflows
+from frame_forecast.data.moving_mnist import MovingMnistConfig
+from frame_forecast.data.moving_scenes import MovingScenesConfig
 from frame_forecast.errors import ConfigError, OutputError
 from frame_forecast.training.config import Budget, TrainConfig
 from frame_forecast.training.recipe import read_recipe, seconds
@@ -40,9 +42,8 @@ def test_a_recipe_is_a_runs_settings(tmp_path: Path) -> None:
         Budget(steps=7),
         model={"hidden": 8},
         train=TrainConfig(batch_size=4, learning_rate=0.002),
-        frames=settings.frames,
+        frames=MovingMnistConfig(digits=1),
     )
-    assert settings.frames.digits == 1
 
 
 def test_options_change_a_recipe(tmp_path: Path) -> None:
@@ -58,7 +59,21 @@ def test_options_change_a_recipe(tmp_path: Path) -> None:
     assert settings.budget == Budget(seconds=90)
     assert settings.model == {"hidden": 8, "layers": 3}
     assert (settings.train.batch_size, settings.train.learning_rate, settings.train.seed) == (2, 0.002, 5)
-    assert (settings.frames.digits, settings.frames.size) == (1, 40)
+    assert settings.frames == MovingMnistConfig(digits=1, size=40)
+
+
+def test_the_settings_of_clips_are_those_of_the_data(tmp_path: Path) -> None:
+    text = 'data = "moving_scenes"\n' + RECIPE.replace("digits = 1", "channels = 3")
+    options = {"steps": None, "max_time": None, "seed": None, "start": None}
+    path = str(written(tmp_path, text))
+    settings = workflows.run_settings(path, ["radar=1"], data=None, **options)
+    assert (settings.data, settings.frames) == ("moving_scenes", MovingScenesConfig(channels=3, radar=1.0))
+    settings.save(tmp_path)
+    assert RunSettings.read(tmp_path) == settings
+    changed = workflows.run_settings(path, ["digits=3"], data="moving_mnist", **options)
+    assert (changed.data, changed.frames) == ("moving_mnist", MovingMnistConfig(digits=3))
+    with pytest.raises(ConfigError, match="digits"):
+        workflows.run_settings(path, ["digits=3"], data=None, **options)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +90,8 @@ def test_options_change_a_recipe(tmp_path: Path) -> None:
         (RECIPE.replace("batch_size = 4", "batchsize = 4"), "batchsize"),
         (RECIPE.replace("conv_lstm_autoencoder", "no_such_model"), "no_such_model"),
         (RECIPE + "frames = 5", "whose sum it is"),
+        ('data = "nope"' + RECIPE, "data set 'nope'"),
+        ('data = "moving_scenes"' + RECIPE, "digits"),
         ('frames = 3\npreset = "conv_lstm_autoencoder"\nsteps = 1', "a table"),
     ],
 )

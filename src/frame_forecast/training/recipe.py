@@ -4,12 +4,12 @@
 
     preset = "masked_lstm_small"
     max_time = "01:30:00"   # or steps = 10000
-    data = "moving_mnist"   # the default
+    data = "moving_mnist"   # the default; or "moving_scenes"
     after = "other.toml"    # the recipe, beside this one, whose weights it starts from; none by default
 
     [model]                 # settings that differ from the preset's
     [train]                 # from `TrainConfig`'s
-    [frames]                # from `MovingMnistConfig`'s
+    [frames]                # from those of the data's `usual_config`
 """
 
 import tomllib
@@ -17,7 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from frame_forecast.data.moving_mnist import MovingMnistConfig
+from frame_forecast.data.sources import usual_config
 from frame_forecast.errors import ConfigError
 from frame_forecast.models import find, override
 from frame_forecast.training.config import Budget, TrainConfig
@@ -55,7 +55,7 @@ def read_recipe(path: Path) -> RunSettings:
         model=model,
         train=override(TrainConfig(), train),
         data=data,
-        frames=override(MovingMnistConfig(), frames),
+        frames=override(usual_config(data), frames),
     )
 
 

@@ -10,21 +10,14 @@
 """
 
 import dataclasses
-import logging
 import math
-import signal
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, Timer
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.callbacks import ModelCheckpoint
 from rich.console import Console
 from torch.utils.data import DataLoader
 
@@ -32,16 +25,16 @@ from frame_forecast import weights
 from frame_forecast.clip import Batch
 from frame_forecast.data.loaders import FixedBatches, TrainingBatches, to_unit
 from frame_forecast.data.masking import ForecastMasking, Masking, MixedMasking
-from frame_forecast.data.moving_mnist import MovingMnistConfig
-from frame_forecast.data.sources import ClipSource, open_source
-from frame_forecast.devices import BYTES_A_PIXEL, check_memory, choose_device, choose_precision
+from frame_forecast.data.sources import ClipConfig, ClipSource, open_source
+from frame_forecast.devices import BYTES_A_PIXEL, check_memory, choose_device
 from frame_forecast.errors import ConfigError, DataError, WeightsError
 from frame_forecast.files import writing
 from frame_forecast.models import Model, find, override
-from frame_forecast.training.callbacks import BudgetBar, Speed, StopWhenAsked, WarmedUpAverage
-from frame_forecast.training.checkpoints import BEST, LAST, MovableCheckpoint, check_checkpoints
+from frame_forecast.training.callbacks import Speed, StopWhenAsked
+from frame_forecast.training.checkpoints import LAST, check_checkpoints
 from frame_forecast.training.module import TrainingModule
 from frame_forecast.training.settings import RunClips, RunSettings
+from frame_forecast.training.trainer import build_trainer, interruptible, quiet
 
 _MEAN_CLIPS = 64
 _BYTES_A_PIXEL_OF_MEAN = 5  # as uint8 and as float32
@@ -127,22 +120,12 @@ def train(
     data = _Data(sources["train"], sources["validation"], module)
     last = folder / LAST
     stop = StopWhenAsked(last)
-    with writing(folder), _quiet(), _interruptible():
-        trainer = _trainer(settings, folder, device, console, stop)
+    with writing(folder), quiet(), interruptible():
+        trainer = build_trainer(config, settings.budget, folder, device, console, stop)
         trainer.fit(module, datamodule=data, ckpt_path=last if resume else None, weights_only=True)
         if stop.asked:
             raise KeyboardInterrupt
         return _release(settings, folder, module, trainer, data)
-
-
-def log_folders(folder: Path) -> list[Path]:
-    """The logs of a run and of each time it was resumed, the oldest first."""
-    found = [path for path in (folder / "logs").glob("version_*") if path.name.removeprefix("version_").isdecimal()]
-    return sorted(found, key=_version)
-
-
-def _version(log: Path) -> int:
-    return int(log.name.removeprefix("version_"))
 
 
 def _check_memory(settings: RunSettings, model: Model, device: str) -> None:
@@ -194,56 +177,6 @@ class _Data(pl.LightningDataModule):
         return DataLoader(FixedBatches(self.sources[1], self.masking("validation"), clips, size), batch_size=None)
 
 
-def _trainer(
-    settings: RunSettings, folder: Path, device: str, console: Console | None, stop: StopWhenAsked
-) -> pl.Trainer:
-    config, budget = settings.train, settings.budget
-    checkpoints = folder / "checkpoints"
-    earlier = log_folders(folder)
-    attempt = _version(earlier[-1]) + 1 if earlier else 0
-    often: dict[str, Any] = {
-        "dirpath": checkpoints,
-        "enable_version_counter": False,
-        "save_on_train_epoch_end": False,
-    }
-    callbacks: list[Callback] = [
-        WarmedUpAverage(config.ema_decay),
-        Speed(),
-        stop,
-        MovableCheckpoint(filename=BEST.stem, monitor="validation/loss", **often),
-        MovableCheckpoint(filename=LAST.stem, **often),
-    ]
-    if console is not None:
-        callbacks.append(BudgetBar(console))
-    if budget.seconds is not None:
-        callbacks.append(Timer(timedelta(seconds=budget.seconds), verbose=False))
-        interval: int | timedelta = timedelta(seconds=budget.seconds / config.validations)
-    else:
-        assert budget.steps is not None
-        interval = max(1, budget.steps // config.validations)
-    return pl.Trainer(
-        accelerator="gpu" if device == "cuda" else device,
-        devices=1,
-        precision=_precision(config.precision, device),
-        max_steps=budget.steps if budget.steps is not None else -1,
-        max_epochs=-1,
-        check_val_every_n_epoch=None,
-        val_check_interval=interval,
-        num_sanity_val_steps=0,
-        gradient_clip_val=config.gradient_clip,
-        log_every_n_steps=1 if (budget.steps or 0) <= 10_000 and (budget.seconds or 0) <= 3600 else 50,
-        logger=[kind(folder, name="logs", version=attempt) for kind in (CSVLogger, TensorBoardLogger)],
-        callbacks=callbacks,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-
-
-def _precision(wanted: str, device: str) -> Any:
-    """Lightning's name for the precision."""
-    return "bf16-mixed" if choose_precision(wanted, device) == torch.bfloat16 else "32-true"
-
-
 def _start_at_mean(model: Model, source: ClipSource) -> None:
     """Starts output biases at the mean pixel: learning that the world is mostly black takes
     a hundred steps otherwise."""
@@ -266,7 +199,8 @@ def _release(settings: RunSettings, folder: Path, module: TrainingModule, traine
         module.load_state_dict(state)
     speed = next(callback for callback in trainer.callbacks if isinstance(callback, Speed))  # pyright: ignore[reportAttributeAccessIssue]
     config, source = settings.train, data.sources[0]
-    test = open_source(settings.data, "test", published=False, config=settings.frames)
+    frames = config.context + config.horizon
+    test = open_source(settings.data, "test", frames=frames, published=False, config=settings.frames)
     _, _, channels, height, width = source.clips(np.arange(1)).shape
     weights.save(
         folder / "weights",
@@ -291,31 +225,6 @@ def _release(settings: RunSettings, folder: Path, module: TrainingModule, traine
     return folder / "weights"
 
 
-def _generator(frames: MovingMnistConfig) -> dict[str, Any]:
+def _generator(frames: ClipConfig) -> dict[str, Any]:
     """The settings of the clips for the contract; their length follows from context and horizon."""
     return {key: value for key, value in dataclasses.asdict(frames).items() if key != "frames"}
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps Lightning's advice away from users, who have no use for it."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning")
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Keeps Ctrl-C a KeyboardInterrupt, where Lightning exits and leaves the signal ignored."""
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as error:
-        signal.signal(signal.SIGINT, handler)
-        raise KeyboardInterrupt from error

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from frame_forecast.data.moving_mnist import MovingMnistConfig
-from frame_forecast.data.sources import ClipSource
+from frame_forecast.data.sources import ClipConfig, ClipSource, usual_config
 from frame_forecast.errors import ConfigError
 from frame_forecast.files import replacing
 from frame_forecast.models import override
@@ -50,7 +50,8 @@ class RunSettings:
         train: optimiser, loss, data seed.
         budget: steps or seconds.
         data: name of the data set.
-        frames: size and number of digits of generated clips; their length follows from ``train``.
+        frames: size and more of generated clips, as `usual_config` has it for these data; their length
+            follows from ``train``.
         start: folder of weights to start from, None = at random.
         clips: recorded as the run begins; None = it has not, or an earlier version began it.
     """
@@ -60,7 +61,7 @@ class RunSettings:
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     data: str = "moving_mnist"
-    frames: MovingMnistConfig = dataclasses.field(default_factory=MovingMnistConfig)
+    frames: ClipConfig = dataclasses.field(default_factory=MovingMnistConfig)
     start: str | None = None
     clips: RunClips | None = None
 
@@ -92,7 +93,7 @@ class RunSettings:
                     **fields,
                     "budget": Budget(**fields["budget"]),
                     "train": override(TrainConfig(), fields["train"]),
-                    "frames": override(MovingMnistConfig(), fields["frames"]),
+                    "frames": override(usual_config(fields["data"]), fields["frames"]),
                     "clips": None if clips is None else RunClips(**clips),
                 }
             )

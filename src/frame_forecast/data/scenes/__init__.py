@@ -1,0 +1,1 @@
+"""What moving scenes are made of: draws, noise fields, motion, contents, radar."""

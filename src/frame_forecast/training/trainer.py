@@ -1,0 +1,114 @@
+"""Lightning's trainer as every run of this project uses it."""
+
+import logging
+import signal
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback, Timer
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from rich.console import Console
+
+from frame_forecast.devices import choose_precision
+from frame_forecast.training.callbacks import BudgetBar, Speed, StopWhenAsked, WarmedUpAverage
+from frame_forecast.training.checkpoints import BEST, LAST, MovableCheckpoint
+from frame_forecast.training.config import Budget, TrainConfig
+
+
+def build_trainer(
+    config: TrainConfig, budget: Budget, folder: Path, device: str, console: Console | None, stop: StopWhenAsked
+) -> pl.Trainer:
+    """A trainer with averaged weights, checkpoints, logs, a bar, and a budget.
+
+    Args:
+        config, budget: of the run.
+        folder: for ``checkpoints/`` and ``logs/``.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        console: where progress is shown; None = nowhere.
+        stop: what ends it early.
+    """
+    checkpoints = folder / "checkpoints"
+    earlier = log_folders(folder)
+    attempt = _version(earlier[-1]) + 1 if earlier else 0
+    often: dict[str, Any] = {
+        "dirpath": checkpoints,
+        "enable_version_counter": False,
+        "save_on_train_epoch_end": False,
+    }
+    callbacks: list[Callback] = [
+        WarmedUpAverage(config.ema_decay),
+        Speed(),
+        stop,
+        MovableCheckpoint(filename=BEST.stem, monitor="validation/loss", **often),
+        MovableCheckpoint(filename=LAST.stem, **often),
+    ]
+    if console is not None:
+        callbacks.append(BudgetBar(console))
+    if budget.seconds is not None:
+        callbacks.append(Timer(timedelta(seconds=budget.seconds), verbose=False))
+        interval: int | timedelta = timedelta(seconds=budget.seconds / config.validations)
+    else:
+        assert budget.steps is not None
+        interval = max(1, budget.steps // config.validations)
+    return pl.Trainer(
+        accelerator="gpu" if device == "cuda" else device,
+        devices=1,
+        precision=_precision(config.precision, device),
+        max_steps=budget.steps if budget.steps is not None else -1,
+        max_epochs=-1,
+        check_val_every_n_epoch=None,
+        val_check_interval=interval,
+        num_sanity_val_steps=0,
+        gradient_clip_val=config.gradient_clip,
+        log_every_n_steps=1 if (budget.steps or 0) <= 10_000 and (budget.seconds or 0) <= 3600 else 50,
+        logger=[kind(folder, name="logs", version=attempt) for kind in (CSVLogger, TensorBoardLogger)],
+        callbacks=callbacks,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def log_folders(folder: Path) -> list[Path]:
+    """The logs of a run and of each time it was resumed, the oldest first."""
+    found = [path for path in (folder / "logs").glob("version_*") if path.name.removeprefix("version_").isdecimal()]
+    return sorted(found, key=_version)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps Lightning's advice away from users, who have no use for it."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Keeps Ctrl-C a KeyboardInterrupt, where Lightning exits and leaves the signal ignored."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from error
+
+
+def _version(log: Path) -> int:
+    return int(log.name.removeprefix("version_"))
+
+
+def _precision(wanted: str, device: str) -> Any:
+    """Lightning's name for the precision."""
+    return "bf16-mixed" if choose_precision(wanted, device) == torch.bfloat16 else "32-true"
