@@ -108,7 +108,7 @@ def lost(steps: np.ndarray) -> np.ndarray:
     """
     usual = np.median(steps)
     none = np.zeros(len(steps), dtype=np.int64)
-    if not usual > 0 or np.mean(np.abs(steps / usual - 1) <= _NEAR) < 1 - _MOST:
+    if not usual > 0 or np.mean(np.abs(steps / usual - 1) > _NEAR) > _MOST:
         return none
     counts = np.where(steps >= (2 - _NEAR) * usual, np.rint(steps / usual).astype(np.int64) - 1, none)
     return counts if counts.sum() <= len(steps) + 1 else none

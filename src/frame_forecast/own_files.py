@@ -92,7 +92,7 @@ def process_all(
             option = "--shard" if shard is not None else "--suffix"
             raise ConfigError(f"{option} with one input", "many, and a folder for them", f"leave {option} out")
         source, name = (sources[0],) * 2 if len(sources) == 1 else ([*map(str, inputs)], f"{inputs[0]} and others")
-        if len(inputs) == 1 and is_folder(target) and not sidecar_of(target).exists():
+        if len(inputs) == 1 and is_folder(target) and not _is_output(target.resolve()):
             target = target / inputs[0].name
         detail = process(source, target, request, forecaster, force=force, console=console)
         tell(outcome := Outcome(name, target, "done", detail))
@@ -152,6 +152,10 @@ def _was_done(path: Path, target: Path, request: Request, forecaster: Forecaster
             "choose another folder, or use --force",
         )
     return True
+
+
+def _is_output(folder: Path) -> bool:
+    return folder.name != "" and sidecar_of(folder).exists()
 
 
 def _inputs_of(place: Path, request: Request) -> list[Path]:
