@@ -291,7 +291,7 @@ def test_what_time_gaps_of_a_recording_have_lost(tmp_path: Path) -> None:
     found = recording(tmp_path / "a.mkv", steps)
     assert [(one.kind, one.frames) for one in found.findings] == [("time gap", (6, 11)), ("time gap", (9,))]
     assert [one.option for one in found.findings] == ["recreate --detect", "none: taken as they come"]
-    assert "3 frames are lost" in found.findings[0].meaning
+    assert "frames lost there: 3" in found.findings[0].meaning
     assert found.grid is not None
     assert found.grid.positions.tolist() == [0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 14, 15, 16]
     assert not found.broken().any()  # no frame that is there is to be hidden

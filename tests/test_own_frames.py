@@ -400,6 +400,12 @@ def save_autoencoder(folder: Path) -> Forecaster:
     return predict.load(folder, "cpu", "float32")
 
 
+def test_a_model_is_called_what_it_was_loaded_as(tmp_path: Path) -> None:
+    model = save_autoencoder(tmp_path / "weights")
+    assert (model.name, model.title) == ("lstm_autoencoder", str(tmp_path / "weights"))
+    assert (LINEAR.name, LINEAR.title) == ("linear", "linear")
+
+
 @pytest.mark.parametrize("task", ["forecast", "reconstruct"])
 def test_larger_colour_frames_through_a_model_of_one_size_and_channel(task: Task, tmp_path: Path) -> None:
     model = save_autoencoder(tmp_path / "weights")

@@ -293,7 +293,7 @@ def _time_gaps(steps: np.ndarray, step: float, gone: np.ndarray, recorded: bool)
         return Finding("time gap", tuple((np.flatnonzero(late) + 1).tolist()), meaning, option)
 
     return [
-        find(gone > 0, f"{gone.sum()} frames are lost there", _DETECT),
+        find(gone > 0, f"frames lost there: {gone.sum()}", _DETECT),
         find((steps > _LONG_STEP * step) & (gone == 0), f"nothing is inserted: {reason}", "none: taken as they come"),
     ]
 
