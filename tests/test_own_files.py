@@ -320,6 +320,20 @@ def test_a_bad_folder_does_not_keep_others_from_being_done(clips: Path) -> None:
     assert names("out") == ["2020.05.mkv", "2020.05.mkv.made.json"]
 
 
+def test_a_series_beside_folders_has_no_name(clips: Path) -> None:
+    pictures("frames")
+    pictures("frames/out")
+    with pytest.raises(DataError, match=r"frames/\*\.png"):
+        run("frames/*")
+    assert not Path("out").exists()
+
+
+def test_a_glob_of_files_at_any_depth_means_no_folders(clips: Path) -> None:
+    Path("deep").mkdir()
+    pictures("deep/frames")
+    assert statuses(run("deep/**", out="all")) == {"all": "done"}
+
+
 def test_clips_in_several_folders_are_inputs_each(clips: Path) -> None:
     Path("more").mkdir()
     np.save("more/c3.npy", noise(3))

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
 
-from frame_forecast.errors import ConfigError, FrameForecastError, OutputError
+from frame_forecast.errors import ConfigError, DataError, FrameForecastError, OutputError
 from frame_forecast.files import check_writable
 from frame_forecast.io.masks import Mask
 from frame_forecast.io.registry import find_writer
 from frame_forecast.io.series import find_files, find_places, is_folder, none_readable, open_file
-from frame_forecast.io.sidecar import read_sidecar, sidecar_of
+from frame_forecast.io.sidecar import SUFFIX, read_sidecar, sidecar_of
 from frame_forecast.own_frames import NothingMissing, Request, process, recipe, state_of
 from frame_forecast.predict import Forecaster
 
@@ -78,7 +79,7 @@ def process_all(
         Mask(request.mask)
     places = [place for source in sources for place in find_places(source)]
     if len(places) > 1 and any(map(is_folder, places)):
-        inputs = [one for place in places for one in _inputs_of(place, request)]
+        inputs = _inputs_among_folders(places, request)
         is_one = False
     else:
         inputs = [file for source in sources for file in find_files(source)]
@@ -104,7 +105,7 @@ def process_all(
     if suffix is not None:
         find_writer(target / f"all.{suffix.removeprefix('.')}", "")  # one that no format has is said once
     named = _share(_named(inputs, suffix), shard)
-    check_writable(target / "all")  # not the names themselves: one may be too long
+    check_writable(target / SUFFIX)  # none of the names: one may be too long
     outcomes = []
     for path, name in named:
         tell(outcome := _process_one_of_many(path, target / name, request, forecaster, force, console))
@@ -158,15 +159,34 @@ def _is_output(folder: Path) -> bool:
     return folder.name != "" and sidecar_of(folder).exists()
 
 
-def _inputs_of(place: Path, request: Request) -> list[Path]:
-    """The inputs that one of several files and folders is: itself, or each file in it."""
-    if not is_folder(place):
-        return [place]
+def _inputs_among_folders(places: list[Path], request: Request) -> list[Path]:
+    """Each of several files and folders, but of a folder without a series in it the files.
+
+    Raises:
+        DataError: files beside the folders that are a series: what would it be called?
+    """
+    beside = [place for place in places if not is_folder(place)]
+    if _may_be_series(beside, request):
+        raise DataError(
+            f"folders, and {beside[0]} and others with a frame each beside them",
+            "one or the other",
+            f"choose the files with a glob, such as '{beside[0].with_name(f'*{beside[0].suffix}')}', or the folders",
+        )
+    inputs: list[Path] = []
+    for place in places:
+        files = [place]
+        with suppress(DataError):  # said when its turn comes
+            files = find_files(place)
+        inputs += files if _may_be_series(files, request) is False else [place]
+    return inputs
+
+
+def _may_be_series(files: list[Path], request: Request) -> bool | None:
+    """`_is_series` of any number; None where none of several can be read."""
     try:
-        files = find_files(place)
-        return [place] if len(files) > 1 and _is_series(files, request) else files
-    except FrameForecastError:  # said when its turn comes
-        return [place]
+        return len(files) > 1 and _is_series(files, request)
+    except FrameForecastError:
+        return None
 
 
 def _is_series(files: list[Path], request: Request) -> bool:

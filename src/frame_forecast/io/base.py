@@ -83,7 +83,7 @@ class Frame:
         return cls(values, np.ones((1, *values.shape[1:]), dtype=bool), time)
 
     @classmethod
-    def lost(cls, header: Header, time: Time | None = None, damaged: bool = False) -> Frame:
+    def missing(cls, header: Header, time: Time | None = None, damaged: bool = False) -> Frame:
         """A frame of which nothing is observed."""
         observed = np.zeros((1, header.height, header.width), dtype=bool)
         return cls(np.zeros(header.shape, header.dtype), observed, time, damaged)

@@ -44,12 +44,14 @@ def find_files(source: str | Path | Sequence[str | Path]) -> list[Path]:
 
 
 def find_places(source: str | Path) -> list[Path]:
-    """The path, or the files and folders that a glob matches, in natural order."""
+    """The path, or the files and folders that a glob matches, in natural order; of one with ``**`` the files."""
     path = Path(source)
     if path.exists() or not glob.has_magic(str(source)):
         return [path]
     # Path.glob takes no pattern that begins at the root.
     matches = map(Path, glob.glob(str(source), recursive=True))  # noqa: PTH207
+    if "**" in str(source):
+        matches = (one for one in matches if not is_folder(one))
     return sorted((one for one in matches if one.exists()), key=lambda one: natural_key(str(one)))
 
 
@@ -159,7 +161,7 @@ class Series(Source):
             except DataError as error:
                 self._require_damaged(file, error)
                 lost.append((file, error))
-                frame = Frame.lost(self.header, damaged=True)
+                frame = Frame.missing(self.header, damaged=True)
             yield frame if self.header.times is None else replace(frame, time=self.header.times[number])
         if len(lost) == len(self._files):
             raise none_readable(self._files, lost[0][1]) from lost[0][1]

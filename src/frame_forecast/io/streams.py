@@ -180,7 +180,7 @@ class Stream(Source):
                     raise unreadable(self.name, f"more than the {given} frames that are declared")
                 position = given if self._grid is None else int(self._grid.positions[given])
                 while made < position:
-                    yield Frame.lost(self.header, self._time(made))
+                    yield Frame.missing(self.header, self._time(made))
                     made += 1
                 checked = self._checked(frame, made)
                 seen |= bool(checked.observed.any())

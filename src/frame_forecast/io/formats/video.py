@@ -109,7 +109,7 @@ class VideoReader(Reader):
             for position, frame in self._placed():
                 if frame is None:
                     lost.append(position)
-                    yield Frame.lost(self.header, times[position], damaged=True)
+                    yield Frame.missing(self.header, times[position], damaged=True)
                     continue
                 array = frame.to_ndarray(format=self._array, interpolation=bicubic)
                 array = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
