@@ -84,9 +84,9 @@ def refused(command: Command, line: str, *words: str) -> None:
 @pytest.mark.parametrize(
     ("line", "frames", "said"),
     [
-        ("forecast in.npy --horizon 3 -o out.npy", 3, "3 of 3 frames made by optical_flow"),
+        ("forecast in.npy --horizon 3 -o out.npy --model optical_flow", 3, "3 of 3 frames made by optical_flow"),
         ("forecast in.npy --horizon 3 -o out.npy --model copy_last", 3, "3 of 3 frames made by copy_last"),
-        ("recreate in.npy --missing 2,4-5 -o out.npy", T, "3 of 8 frames made by optical_flow"),
+        ("recreate in.npy --missing 2,4-5 -o out.npy --model nearest", T, "3 of 8 frames made by nearest"),
         ("recreate in.npy --missing 2 -o out.npy --model linear", T, "1 of 8 frames made by linear"),
         ("reconstruct in.npy --out out.npy --model nearest", T, "8 of 8 frames made by nearest"),
     ],
@@ -275,7 +275,7 @@ def test_in_a_process_of_its_own(tmp_path: Path) -> None:
 def test_a_command_that_is_stopped_leaves_nothing_behind(name: str, tmp_path: Path) -> None:
     number = getattr(signal, name)
     np.save(tmp_path / "in.npy", np.random.default_rng(0).integers(0, 255, (400, 160, 160), dtype=np.uint8))
-    arguments = ("reconstruct", "in.npy", "-o", "new/out.npy")
+    arguments = ("reconstruct", "in.npy", "-o", "new/out.npy", "--model", "optical_flow")
     # Tests that run in the background may have inherited signals that are ignored.
     heed = functools.partial(signal.signal, number, signal.SIG_DFL)
     with subprocess.Popen(

@@ -30,9 +30,14 @@ ModelName = Annotated[
     str,
     typer.Option(
         "--model",
-        help="A run, a folder of weights, released weights such as masked_lstm_small.moving_mnist, or a method "
-        "without weights: optical_flow, linear, nearest, copy_last.",
+        help="A run, a folder of weights, released weights such as masked_lstm_small.moving_mnist, a method without "
+        "weights (optical_flow, linear, nearest, copy_last, mean_frame), or auto: the best of them on frames of the "
+        "input that are hidden for that.",
     ),
+]
+Candidate = Annotated[
+    list[str] | None,
+    typer.Option(help="A run or folder of weights for auto to choose from, too; may be given several times."),
 ]
 Layout = Annotated[
     str | None, typer.Option(help="Axes of an array that does not name them, letters of TCHW such as THWC.")
@@ -61,7 +66,8 @@ def forecast(
     inputs: Inputs,
     out: Out,
     horizon: Annotated[int, typer.Option(help="Frames to forecast.")],
-    model: ModelName = "optical_flow",
+    model: ModelName = "auto",
+    candidate: Candidate = None,
     missing: Missing = None,
     mask: Mask = None,
     detect: Detect = False,
@@ -76,7 +82,7 @@ def forecast(
     from frame_forecast.own_frames import Request
 
     request = Request("forecast", horizon, missing, mask, detect, layout, variable)
-    _run(inputs, out, request, model, suffix, shard, force, device)
+    _run(inputs, out, request, model, candidate, suffix, shard, force, device)
 
 
 def recreate(
@@ -85,7 +91,8 @@ def recreate(
     missing: Missing = None,
     mask: Mask = None,
     detect: Detect = False,
-    model: ModelName = "optical_flow",
+    model: ModelName = "auto",
+    candidate: Candidate = None,
     layout: Layout = None,
     variable: Variable = None,
     suffix: Suffix = None,
@@ -97,7 +104,7 @@ def recreate(
     from frame_forecast.own_frames import Request
 
     request = Request("recreate", 0, missing, mask, detect, layout, variable)
-    _run(inputs, out, request, model, suffix, shard, force, device)
+    _run(inputs, out, request, model, candidate, suffix, shard, force, device)
 
 
 def reconstruct(
@@ -106,7 +113,8 @@ def reconstruct(
     missing: Missing = None,
     mask: Mask = None,
     detect: Detect = False,
-    model: ModelName = "optical_flow",
+    model: ModelName = "auto",
+    candidate: Candidate = None,
     layout: Layout = None,
     variable: Variable = None,
     suffix: Suffix = None,
@@ -118,7 +126,7 @@ def reconstruct(
     from frame_forecast.own_frames import Request
 
     request = Request("reconstruct", 0, missing, mask, detect, layout, variable)
-    _run(inputs, out, request, model, suffix, shard, force, device)
+    _run(inputs, out, request, model, candidate, suffix, shard, force, device)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -146,6 +154,7 @@ def _run(
     out: Path,
     request: "Request",
     model: str,
+    candidate: list[str] | None,
     suffix: str | None,
     shard: str | None,
     force: bool,
@@ -156,11 +165,11 @@ def _run(
 
     from rich.console import Console
 
-    from frame_forecast import predict
+    from frame_forecast import choose
     from frame_forecast.own_files import process_all
 
     _end_in_order_when_stopped()
-    forecaster = predict.load(model, device=device)
+    forecaster = choose.load(model, candidate or (), device)
     # On the side and to people alone: an error is then one line, and what is printed can be kept.
     console = Console(stderr=True, quiet=not sys.stderr.isatty())
 

@@ -1,0 +1,420 @@
+"""Probes: observed frames of a stream to be hidden as its missing ones are, to see what a method makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import numpy as np
+
+from frame_forecast.clip import Clip
+from frame_forecast.io.base import Frame
+from frame_forecast.streaming import Survey
+from frame_forecast.windows import Window, cut
+
+PARTLY = 0
+"""In place of a frame's distance: it lacks some pixels alone, each of which has its own."""
+
+_PASSES = 4  # a frame of so many is hidden to reconstruct it, as in most models' own passes
+_LARGE = 512 * 512  # pixels of a frame from which on a few squares stand for it
+_SIDE = 256  # of a square
+_SQUARES = 4
+_RIM = 16  # pixels along a cut side that are not scored: a method would see what lies beyond
+
+
+@dataclass(frozen=True)
+class Place:
+    """What to hide, by numbers of the stream's frames.
+
+    Args:
+        canvas: frames that a model gets.
+        hidden: those of them that are hidden whole; none, if ``pattern`` is given.
+        scored: those of them whose hidden pixels are scored.
+        distances: of each scored frame, frames to the nearest observed one, or `PARTLY`.
+        weight: what it counts beside others.
+        pattern: as many frames as the canvas has, whose missing pixels are hidden in it.
+        roll: pixels down and to the right by which they are moved; what leaves a frame comes in on its other side.
+    """
+
+    canvas: range
+    hidden: Sequence[int]
+    scored: Sequence[int]
+    distances: Sequence[int]
+    weight: float = 1.0
+    pattern: range | None = None
+    roll: tuple[int, int] = (0, 0)
+
+    @property
+    def needed(self) -> range:
+        """Frames of the stream that it is made of."""
+        if self.pattern is None:
+            return self.canvas
+        return range(min(self.canvas.start, self.pattern.start), max(self.canvas.stop, self.pattern.stop))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where to hide something.
+
+    Args:
+        places: in the order of their worth: the first of them show most.
+        shares: of the frames that are really to be made, how many have each distance.
+        notes: how what is hidden differs from what is really missing.
+    """
+
+    places: list[Place]
+    shares: dict[int, float]
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A canvas, or a square of one.
+
+    Args:
+        clip: the truth, with ``observed`` of what a model may see.
+        scored: bool ``(T, 1, H, W)``: hidden, and the truth is known.
+        distances: int32 ``(T, 1, H, W)``, frames from each pixel to the nearest that shows it; 0 = none does.
+    """
+
+    clip: Clip
+    scored: np.ndarray
+    distances: np.ndarray
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A canvas of which something is hidden.
+
+    Args:
+        place: of the stream.
+        parts: of the canvas, each for a run of its own: it is large, or there is one.
+    """
+
+    place: Place
+    parts: list[Part]
+
+
+def for_recreate(found: Survey, most: int) -> Plan:
+    """Gaps as they are, moved to where something is observed: frame by frame, so that their lengths and what is
+    around them stay. Holes in frames are moved in time or within the frame.
+
+    Args:
+        found: in the stream.
+        most: places at most.
+    """
+    partly = (found.seen > 0) & (found.seen < np.count_nonzero(~found.never))
+    gaps = [(window, gap) for window in found.windows for gap in _gaps(window, found.seen == 0)]
+    holes = [window for window in found.windows if partly[window.kept].any()]
+    real = [d for _, gap in gaps for d in _gap_distances(gap, found.frames)]
+    shares = {d: float(real.count(d)) for d in sorted(set(real))}
+    if holes:
+        shares[PARTLY] = float(sum(np.count_nonzero(partly[window.kept]) for window in holes))
+    share = most if not holes else 0 if not gaps else most // 2
+    notes: list[str] = []
+    places = [
+        *_gaps_elsewhere(gaps, found, share, notes),
+        *_holes_elsewhere(holes, partly, found, most - share),
+    ]
+    return Plan(_shuffled(places), shares, notes)
+
+
+def for_reconstruct(found: Survey, longest: int, most: int) -> Plan:
+    """One frame in four is hidden, in windows all over the stream.
+
+    Args:
+        found: in the stream.
+        longest: frames of a window.
+        most: places at most.
+    """
+    windows = cut(found.frames, longest)
+    turns = [(window, p) for p in range(_PASSES) for window in windows]
+    places = []
+    for i in _spread(len(turns), most):
+        window, p = turns[i]
+        # Neighbours that are chosen hide other frames.
+        hidden = [t for t in window.frames if t % _PASSES == (p + window.frames.start) % _PASSES]
+        scored = [t for t in hidden if t in window.kept and found.seen[t]]
+        if scored and len(hidden) < len(window.frames):
+            places.append(Place(window.frames, hidden, scored, [1] * len(scored)))
+    return Plan(_shuffled(places), {1: 1.0})
+
+
+def for_forecast(found: Survey, horizon: int, context: int, most: int) -> Plan:
+    """The frames before the last ones are forecast from those before them; the later, the more they count.
+
+    Args:
+        found: in the stream.
+        horizon: frames to forecast.
+        context: frames that a method looks at, at the most.
+        most: places at most.
+    """
+    T = found.frames
+    least = max(2, min(context, T) // 2)
+    tried = min(horizon, T - least)
+    notes = []
+    if tried < 1:
+        return Plan([], {})
+    if tried < horizon:
+        notes.append(f"only {tried} of {horizon} lead times could be tried on {T} frames")
+    step = max(1, tried // 3)
+    places = []
+    for origin in range(T - tried, least - 1, -step)[:most]:
+        scored = range(origin, origin + tried)
+        age = (T - tried - origin) / (2 * tried)
+        canvas = range(max(0, origin - context), scored.stop)
+        if found.seen[canvas.start : origin].any():
+            places.append(Place(canvas, scored, scored, range(1, tried + 1), 0.5**age))
+    return Plan(places, dict.fromkeys(range(1, tried + 1), 1.0), notes)
+
+
+def gather(frames: Iterable[Frame], places: Sequence[Place], found: Survey) -> list[Probe]:
+    """Goes through a stream once, up to the last frame that is needed.
+
+    Args:
+        frames: the stream, less what is to be treated as missing.
+        places: what to hide.
+        found: by `survey` in these very frames.
+
+    Returns:
+        A probe for each place where anything can be scored, in their order.
+    """
+    last_use: dict[int, int] = {}
+    for place in places:
+        for t in place.needed:
+            last_use[t] = max(last_use.get(t, 0), place.needed.stop)
+    waiting = sorted(range(len(places)), key=lambda i: places[i].needed.stop)
+    kept: dict[int, Frame] = {}
+    made: dict[int, Probe | None] = {}
+    for t, frame in enumerate(frames):
+        if len(made) == len(places):
+            break
+        if t in last_use:
+            kept[t] = frame
+        while len(made) < len(places) and places[i := waiting[len(made)]].needed.stop == t + 1:
+            made[i] = _probe(places[i], kept, found, np.random.default_rng([0, i]))
+        for old in [s for s in kept if last_use[s] <= t + 1]:
+            del kept[old]
+    return [probe for _, probe in sorted(made.items()) if probe is not None]
+
+
+def probe_bytes(found: Survey, frames: int, frame_bytes: int) -> int:
+    """About what a probe of so many frames takes in memory.
+
+    Args:
+        found: in the stream.
+        frames: of a canvas.
+        frame_bytes: of a frame's values.
+    """
+    pixels = found.never.size
+    share = 1.0 if pixels <= _LARGE else _SQUARES * _SIDE**2 / pixels
+    return int(share * frames * (frame_bytes + 6 * pixels))
+
+
+def _gaps(window: Window, missing: np.ndarray) -> Iterator[range]:
+    """Runs of wholly missing frames that a window keeps."""
+    whole = [t for t in window.kept if missing[t]]
+    for _, run in groupby(enumerate(whole), key=lambda pair: pair[1] - pair[0]):
+        frames = [t for _, t in run]
+        yield range(frames[0], frames[-1] + 1)
+
+
+def _gap_distances(gap: range, frames: int) -> list[int]:
+    """From each frame of a gap to the nearest before or after it, in a clip of so many frames."""
+    before = [t - gap.start + 1 if gap.start > 0 else frames for t in gap]
+    after = [gap.stop - t if gap.stop < frames else frames for t in gap]
+    return [min(pair) for pair in zip(before, after, strict=True)]
+
+
+def _gaps_elsewhere(gaps: list[tuple[Window, range]], found: Survey, most: int, notes: list[str]) -> list[Place]:
+    """Gaps in turn, each as near to itself as it can be hidden, and where as little as possible was hidden before."""
+    T = found.frames
+    shown = 2 * found.seen >= found.seen.max()
+    used = np.zeros(T, np.int64)
+    taken: set[tuple[int, int]] = set()
+    lengths: dict[int, int] = {}
+    places: list[Place] = []
+    turns = [gaps[i] for i in _spread(len(gaps), most)]
+    while turns:
+        left = []
+        for window, gap in turns:
+            length = lengths.get(len(gap), len(gap))
+            start = _start(gap, length, shown, used, taken)
+            while start is None and length > 1 and len(gap) not in lengths:
+                length -= 1
+                start = _start(gap, length, shown, used, taken)
+            if start is None or len(places) == most:
+                continue
+            if length < len(gap) and len(gap) not in lengths:
+                notes.append(f"gaps of {len(gap)} frames were tried as gaps of {length}, as long as could be hidden")
+            lengths[len(gap)] = length
+            taken.add((start, length))
+            used[start : start + length] += 1
+            moved = range(start, start + length)
+            scored = [t for t in moved if found.seen[t]]
+            where = _gap_distances(range(gap.start, gap.start + length), gap.start + length + (gap.stop < T))
+            distances = [where[t - start] for t in scored]
+            places.append(Place(_canvas(window, gap, moved, T), moved, scored, distances))
+            left.append((window, gap))
+        turns = left
+    return places
+
+
+def _start(gap: range, length: int, shown: np.ndarray, used: np.ndarray, taken: set[tuple[int, int]]) -> int | None:
+    """Where a gap begins if it is hidden elsewhere, with an observed frame at either end unless it has none.
+
+    Args:
+        gap: as it is.
+        length: frames to hide.
+        shown: bool ``(T,)``, which frames are observed.
+        used: ``(T,)``, how often each was hidden.
+        taken: starts and lengths there were.
+
+    Returns:
+        None if it cannot be hidden anywhere.
+    """
+    T = len(shown)
+    starts = np.arange(T - length + 1)
+    ends = np.concatenate([[False], shown, [False]])
+    hidden, overlap = (np.convolve(x, np.ones(length, np.int64), "valid") for x in (shown, used))
+    # The clip begins or ends with a gap that has no frame there: what lies beyond is cut off.
+    fits = (ends[:-1][starts] | (gap.start == 0)) & (ends[length + 1 :] | (gap.stop == T)) & (hidden > 0)
+    fits[[start for start, known in taken if known == length]] = False
+    if not fits.any():
+        return None
+    cost = np.abs(starts - gap.start) + (length - hidden) + T * overlap
+    return int(np.where(fits, cost, np.inf).argmin())
+
+
+def _canvas(window: Window, gap: range, moved: range, frames: int) -> range:
+    """The frames around a gap that was moved: as many as around itself, if there are."""
+    length = len(window.frames)
+    if gap.start == 0:
+        return range(moved.start, min(frames, moved.start + length))
+    if gap.stop == frames:
+        return range(max(0, moved.stop - length), moved.stop)
+    start = min(max(0, moved.start - (gap.start - window.frames.start)), frames - length)
+    return range(start, start + length)
+
+
+def _holes_elsewhere(windows: list[Window], partly: np.ndarray, found: Survey, most: int) -> list[Place]:
+    """Windows in turn, their holes moved in time or, every other time or where there is no time, in space."""
+    if not windows:
+        return []
+    rng = np.random.default_rng(0)
+    H, W = found.never.shape[1:]
+    chosen = [windows[i] for i in _spread(len(windows), most)]
+    places = []
+    for i in range(most):
+        turn, place = divmod(i, len(chosen))
+        window = chosen[place]
+        length = len(window.frames)
+        by = range(max(-length, -window.frames.start), min(length, found.frames - window.frames.stop) + 1)
+        later = int(rng.choice([s for s in by if s])) if len(by) > 1 and (turn + place) % 2 else 0
+        roll = (0, 0) if later else (int(rng.integers(H)), int(rng.integers(W)))
+        canvas = range(window.frames.start + later, window.frames.stop + later)
+        scored = [t + later for t in window.kept if partly[t]]
+        places.append(Place(canvas, (), scored, [PARTLY] * len(scored), pattern=window.frames, roll=roll))
+    return places
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """``most`` of ``count`` numbers, evenly spread, or all."""
+    return [(2 * i + 1) * count // (2 * most) for i in range(most)] if count > most else list(range(count))
+
+
+def _shuffled(places: list[Place]) -> list[Place]:
+    """The same in an order in which the first few are as good a sample as any."""
+    return [places[i] for i in np.random.default_rng(0).permutation(len(places))]
+
+
+def _probe(place: Place, frames: dict[int, Frame], found: Survey, rng: np.random.Generator) -> Probe | None:
+    """None where nothing can be scored."""
+    values = np.stack([frames[t].values for t in place.canvas])
+    known = np.stack([frames[t].observed for t in place.canvas])
+    if place.pattern is None:
+        hidden = np.isin(place.canvas, place.hidden).reshape(-1, 1, 1, 1)
+    else:
+        missing = np.stack([~frames[t].observed & ~found.never for t in place.pattern])
+        hidden = _whole_gaps(np.roll(missing, place.roll, axis=(2, 3)), known)
+    scored = known & hidden & np.isin(place.canvas, place.scored).reshape(-1, 1, 1, 1)
+    parts = []
+    for rows, columns in _squares(np.any(scored, axis=(0, 1)), rng):
+        square, inside = (..., rows, columns), (..., *_inside(rows, columns, *scored.shape[2:]))
+        inner = np.zeros_like(scored)
+        inner[inside] = scored[inside]
+        observed = (known & ~hidden)[square]
+        clip = Clip(values[square].copy(), observed, found.scale, source=found.source)
+        parts.append(Part(clip, inner[square].copy(), distances(observed)))
+    return Probe(place, parts) if parts else None
+
+
+def _whole_gaps(hidden: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Of the pixels to hide, those whose gap in time keeps its length: what is missing does not prolong it.
+
+    Args:
+        hidden, known: bool ``(T, 1, H, W)``.
+    """
+    kept = hidden.copy()
+    for order in (range(len(hidden)), range(len(hidden) - 1, -1, -1)):
+        ends = np.ones_like(hidden[0])  # whether the frame before, or before the gap, is observed or beyond the canvas
+        for t in order:
+            kept[t] &= ends
+            ends = np.where(hidden[t], ends, known[t])
+    return kept
+
+
+def distances(observed: np.ndarray) -> np.ndarray:
+    """Frames from each pixel to the nearest frame that shows it.
+
+    Args:
+        observed: bool ``(T, 1, H, W)``.
+
+    Returns:
+        int32 of that shape; 0 where a pixel is observed itself, and where no frame shows it.
+    """
+    T = len(observed)
+    nearest = np.full(observed.shape, T, np.int32)
+    for order in (range(T), range(T - 1, -1, -1)):
+        away = np.full(observed.shape[1:], T, np.int32)
+        for t in order:
+            away = np.where(observed[t], 0, np.minimum(away + 1, T))
+            nearest[t] = np.minimum(nearest[t], away)
+    return np.where(nearest < T, nearest, 0)
+
+
+def _squares(scored: np.ndarray, rng: np.random.Generator) -> list[tuple[slice, slice]]:
+    """Rows and columns of the parts that a frame is scored in: all of it, or squares drawn from a grid.
+
+    Args:
+        scored: bool ``(H, W)``, pixels that are scored in any frame.
+
+    Returns:
+        Nothing where none is.
+    """
+    H, W = scored.shape
+    if not scored.any():
+        return []
+    if H * W <= _LARGE:
+        return [(slice(0, H), slice(0, W))]
+    grid = [(row, column) for row in _along(H) for column in _along(W)]
+    useful = [square for square in grid if scored[_inside(*square, H, W)].any()]
+    chosen = rng.permutation(len(useful))[:_SQUARES]
+    return [useful[i] for i in sorted(chosen)]
+
+
+def _along(length: int) -> list[slice]:
+    """Sides of squares that cover an axis."""
+    if length <= _SIDE:
+        return [slice(0, length)]
+    count = -(-(length - 2 * _RIM) // (_SIDE - 2 * _RIM))
+    return [slice(start, start + _SIDE) for i in range(count) for start in [(length - _SIDE) * i // (count - 1)]]
+
+
+def _inside(rows: slice, columns: slice, height: int, width: int) -> tuple[slice, slice]:
+    """A square less its rim where it is cut out of a frame."""
+    return (
+        slice(rows.start + _RIM * (rows.start > 0), rows.stop - _RIM * (rows.stop < height)),
+        slice(columns.start + _RIM * (columns.start > 0), columns.stop - _RIM * (columns.stop < width)),
+    )
