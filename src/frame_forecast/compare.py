@@ -139,7 +139,7 @@ class Comparison:
                 kinds.append(distances[place.canvas[k]])
                 weights.append(place.weight)
         hidden = {kind: sum(w for d, w in zip(kinds, weights, strict=True) if d == kind) for kind in set(kinds)}
-        return np.array([w * self._shares[d] / hidden[d] for d, w in zip(kinds, weights, strict=True)])
+        return np.array([w * self._shares.get(d, 0) / hidden[d] for d, w in zip(kinds, weights, strict=True)])
 
 
 def _errors(forecaster: Forecaster, probe: Probe, task: str, horizon: int) -> _Errors:
@@ -170,7 +170,8 @@ def _answer(forecaster: Forecaster, part: Part, place: Place, task: str, horizon
         warnings.simplefilter("ignore", FrameForecastWarning)  # the real run will say it of the real frames
         if task == "forecast":
             given = place.hidden[0] - place.canvas.start
-            made = forecaster.forecast(clip.part(0, given), horizon)
+            context = forecaster.context(horizon) or forecaster.contract.context
+            made = forecaster.forecast(clip.part(max(0, given - context), given), horizon)
             assert isinstance(made, Clip)
             return np.concatenate([clip.values[:given], made.values])
         if len(clip.values) > forecaster.longest and task == "recreate":

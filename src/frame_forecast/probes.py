@@ -17,6 +17,9 @@ PARTLY = 0
 """In place of a frame's distance: it lacks some pixels alone, each of which has its own."""
 
 _PASSES = 4  # a frame of so many is hidden to reconstruct it, as in most models' own passes
+_FEW = 16  # frames hidden in gaps of one length, where it is hardly enough
+_CHANGES = (0, -1, 1, -2, 2, *(-round(2 ** (k / 2)) for k in range(3, 64)))  # of a gap's length, as tried
+_ORIGINS = 8  # of forecasts that all frames can be scored of, where there are so many frames
 _LARGE = 512 * 512  # pixels of a frame from which on a few squares stand for it
 _SIDE = 256  # of a square
 _SQUARES = 4
@@ -142,7 +145,7 @@ def for_reconstruct(found: Survey, longest: int, most: int) -> Plan:
 
 
 def for_forecast(found: Survey, horizon: int, context: int, most: int) -> Plan:
-    """The frames before the last ones are forecast from those before them; the later, the more they count.
+    """The last frames are forecast from those before them, and so on back in time: the later, the more it counts.
 
     Args:
         found: in the stream.
@@ -153,19 +156,17 @@ def for_forecast(found: Survey, horizon: int, context: int, most: int) -> Plan:
     T = found.frames
     least = max(2, min(context, T) // 2)
     tried = min(horizon, T - least)
-    notes = []
     if tried < 1:
         return Plan([], {})
-    if tried < horizon:
-        notes.append(f"only {tried} of {horizon} lead times could be tried on {T} frames")
-    step = max(1, tried // 3)
+    notes = [] if tried == horizon else [f"only {tried} of {horizon} lead times can be tried on {T} frames"]
+    step = max(1, min(tried // 3, (T - tried - least) // _ORIGINS))
     places = []
-    for origin in range(T - tried, least - 1, -step)[:most]:
-        scored = range(origin, origin + tried)
-        age = (T - tried - origin) / (2 * tried)
+    for origin in range(T - step, least - 1, -step):  # the first of them show the next few frames alone
+        scored = range(origin, min(T, origin + tried))
         canvas = range(max(0, origin - context), scored.stop)
-        if found.seen[canvas.start : origin].any():
-            places.append(Place(canvas, scored, scored, range(1, tried + 1), 0.5**age))
+        if found.seen[canvas.start : origin].any() and len(places) < most:
+            weight = 0.5 ** ((T - origin) / (2 * tried))
+            places.append(Place(canvas, scored, scored, range(1, len(scored) + 1), weight))
     return Plan(places, dict.fromkeys(range(1, tried + 1), 1.0), notes)
 
 
@@ -228,36 +229,42 @@ def _gap_distances(gap: range, frames: int) -> list[int]:
 
 
 def _gaps_elsewhere(gaps: list[tuple[Window, range]], found: Survey, most: int, notes: list[str]) -> list[Place]:
-    """Gaps in turn, each as near to itself as it can be hidden, and where as little as possible was hidden before."""
+    """Gaps in turn, each as near to itself as it can be hidden, and where as little as possible was hidden before.
+
+    Those of a length that there is hardly any room for are tried a little shorter and longer besides.
+    """
     T = found.frames
     shown = 2 * found.seen >= found.seen.max()
     used = np.zeros(T, np.int64)
     taken: set[tuple[int, int]] = set()
-    lengths: dict[int, int] = {}
     places: list[Place] = []
-    turns = [gaps[i] for i in _spread(len(gaps), most)]
-    while turns:
-        left = []
-        for window, gap in turns:
-            length = lengths.get(len(gap), len(gap))
-            start = _start(gap, length, shown, used, taken)
-            while start is None and length > 1 and len(gap) not in lengths:
-                length -= 1
+    chosen = [gaps[i] for i in _spread(len(gaps), most)]
+    scored_of = {len(gap): 0 for _, gap in chosen}
+    for change in _CHANGES:
+        turns = [(w, gap) for w, gap in chosen if len(gap) + change > 0 and (not change or scored_of[len(gap)] < _FEW)]
+        while turns:
+            left = []
+            for window, gap in turns:
+                length = len(gap) + change
                 start = _start(gap, length, shown, used, taken)
-            if start is None or len(places) == most:
-                continue
-            if length < len(gap) and len(gap) not in lengths:
-                notes.append(f"gaps of {len(gap)} frames were tried as gaps of {length}, as long as could be hidden")
-            lengths[len(gap)] = length
-            taken.add((start, length))
-            used[start : start + length] += 1
-            moved = range(start, start + length)
-            scored = [t for t in moved if found.seen[t]]
-            where = _gap_distances(range(gap.start, gap.start + length), gap.start + length + (gap.stop < T))
-            distances = [where[t - start] for t in scored]
-            places.append(Place(_canvas(window, gap, moved, T), moved, scored, distances))
-            left.append((window, gap))
-        turns = left
+                if start is None or len(places) == most:
+                    continue
+                taken.add((start, length))
+                used[start : start + length] += 1
+                moved = range(start, start + length)
+                scored = [t for t in moved if found.seen[t]]
+                scored_of[len(gap)] += len(scored)
+                where = _gap_distances(range(gap.start, gap.start + length), gap.start + length + (gap.stop < T))
+                distances = [where[t - start] for t in scored]
+                places.append(Place(_canvas(window, gap, moved, T), moved, scored, distances))
+                left.append((window, gap))
+            turns = left
+        if not change:
+            notes += [
+                f"gaps of {length} frames do not fit anywhere else: other lengths are tried"
+                for length, scored in scored_of.items()
+                if not scored
+            ]
     return places
 
 
@@ -275,9 +282,12 @@ def _start(gap: range, length: int, shown: np.ndarray, used: np.ndarray, taken: 
         None if it cannot be hidden anywhere.
     """
     T = len(shown)
+    if length >= T:
+        return None
     starts = np.arange(T - length + 1)
     ends = np.concatenate([[False], shown, [False]])
-    hidden, overlap = (np.convolve(x, np.ones(length, np.int64), "valid") for x in (shown, used))
+    sums = (np.concatenate([[0], np.cumsum(x)]) for x in (shown, used))
+    hidden, overlap = (upto[length:] - upto[:-length] for upto in sums)
     # The clip begins or ends with a gap that has no frame there: what lies beyond is cut off.
     fits = (ends[:-1][starts] | (gap.start == 0)) & (ends[length + 1 :] | (gap.stop == T)) & (hidden > 0)
     fits[[start for start, known in taken if known == length]] = False
@@ -299,7 +309,11 @@ def _canvas(window: Window, gap: range, moved: range, frames: int) -> range:
 
 
 def _holes_elsewhere(windows: list[Window], partly: np.ndarray, found: Survey, most: int) -> list[Place]:
-    """Windows in turn, their holes moved in time or, every other time or where there is no time, in space."""
+    """Windows in turn, their holes moved in time: where they are in a frame can say how hard they are to fill.
+
+    Holes that never move are moved within the frame, every other time, as are those of a stream that is no longer
+    than a window.
+    """
     if not windows:
         return []
     rng = np.random.default_rng(0)
@@ -307,14 +321,14 @@ def _holes_elsewhere(windows: list[Window], partly: np.ndarray, found: Survey, m
     chosen = [windows[i] for i in _spread(len(windows), most)]
     places = []
     for i in range(most):
-        turn, place = divmod(i, len(chosen))
-        window = chosen[place]
-        length = len(window.frames)
-        by = range(max(-length, -window.frames.start), min(length, found.frames - window.frames.stop) + 1)
-        later = int(rng.choice([s for s in by if s])) if len(by) > 1 and (turn + place) % 2 else 0
-        roll = (0, 0) if later else (int(rng.integers(H)), int(rng.integers(W)))
-        canvas = range(window.frames.start + later, window.frames.stop + later)
+        window = chosen[i % len(chosen)]
+        length, start, stop = len(window.frames), window.frames.start, window.frames.stop
+        steps = [by for by in range(-min(length, start), min(length, found.frames - stop) + 1) if by]
+        in_time = steps and not (found.unseen and (i // len(chosen) + i) % 2)
+        later = int(rng.choice(steps)) if in_time else 0
+        roll = (0, 0) if in_time else (int(rng.integers(H)), int(rng.integers(W)))
         scored = [t + later for t in window.kept if partly[t]]
+        canvas = range(start + later, stop + later)
         places.append(Place(canvas, (), scored, [PARTLY] * len(scored), pattern=window.frames, roll=roll))
     return places
 
