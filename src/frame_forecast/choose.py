@@ -14,8 +14,9 @@ from frame_forecast.devices import choose_device
 from frame_forecast.errors import ConfigError
 from frame_forecast.header import Header
 from frame_forecast.io.base import Frame
+from frame_forecast.places import Plan, for_forecast, for_reconstruct, for_recreate
 from frame_forecast.predict import Forecaster
-from frame_forecast.probes import Plan, for_forecast, for_reconstruct, for_recreate, gather, probe_bytes
+from frame_forecast.probes import gather, probe_bytes
 from frame_forecast.streaming import Survey
 
 AUTO = predict.AUTO

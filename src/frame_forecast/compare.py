@@ -12,8 +12,9 @@ import numpy as np
 from frame_forecast.clip import Clip
 from frame_forecast.errors import FrameForecastError, FrameForecastWarning
 from frame_forecast.metrics import PSNR_CAP
+from frame_forecast.places import Place
 from frame_forecast.predict import Forecaster
-from frame_forecast.probes import Part, Place, Probe
+from frame_forecast.probes import Part, Probe
 
 LEAST = 3
 """Probes that a method must be fast enough for."""
