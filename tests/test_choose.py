@@ -167,7 +167,7 @@ def test_where_nothing_can_be_hidden_the_first_method_is_taken() -> None:
 
 
 def test_probes_of_large_frames_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose, "_MOST_BYTES", 4 * 20 * 7 * SIDE**2)
+    monkeypatch.setattr(choose, "_MOST_BYTES", 4 * 20 * 3 * SIDE**2)
     assert auto(fade(), lost(*GAP), candidates("linear")).probes == 4
 
 

@@ -98,6 +98,20 @@ def test_each_task_in_one_command(line: str, frames: int, said: str, command: Co
     assert json.loads(Path("out.npy.made.json").read_text())["frames_written"] == frames
 
 
+def test_without_a_model_the_best_is_chosen_and_the_scores_are_printed(command: Command) -> None:
+    torch.manual_seed(0)
+    entry = entry_of("masked_lstm")
+    sizes = {"context": 3, "horizon": 2, "channels": 1, "height": 16, "width": 16}
+    weights.save(Path("mine"), entry.build(entry.tiny), "masked_lstm", **sizes)
+    outcome = command("recreate in.npy --missing 3 -o out.npy --candidate mine --device cpu")
+    assert (outcome.code, outcome.err) == (0, "")
+    choice = json.loads(Path("out.npy.made.json").read_text())["choice"]
+    assert f"1 of 8 frames made by {choice['model']}; on your data: {choice['model']} " in outcome.out
+    assert {"mine", "optical_flow", "linear"} <= {row["model"] for row in choice["table"]}
+    for row in choice["table"]:
+        assert f"{row['model']} {row['psnr']:.1f} dB" in outcome.out
+
+
 def test_all_options_reach_what_they_are_for(command: Command) -> None:
     values = noise()
     values[5] = 0
@@ -188,6 +202,8 @@ def damage() -> None:
 
 
 REFUSED = [
+    ("recreate in.npy --missing 1 -o out.npy --model linear --candidate weights", "--candidate"),
+    ("recreate in.npy --missing 1 -o out.npy --candidate nowhere", "nowhere"),
     ("recreate cut.npy --missing 1 -o out.npy", "cut.npy"),
     ("recreate empty.npy --missing 1 -o out.npy", "empty.npy: 0 bytes"),
     ("recreate none.npy --missing 1 -o out.npy", "none.npy"),

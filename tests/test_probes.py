@@ -1,5 +1,6 @@
 """Where something is hidden: as what is missing is, and nothing of it shown."""
 
+import weakref
 from collections.abc import Iterator
 
 import numpy as np
@@ -142,7 +143,7 @@ def test_holes_that_move_stay_where_they_are_in_the_frame_and_others_do_not() ->
     for probe in probes_of(observed, places):
         assert probe.place.roll != (0, 0)
         assert not probe.parts[0].scored[:, :, :4, :4].any()
-        assert not probe.parts[0].distances[probe.parts[0].scored].any()
+        assert not distances(probe.parts[0].clip.observed)[probe.parts[0].scored].any()
 
 
 def test_scattered_holes_and_lost_frames_are_both_tried() -> None:
@@ -194,7 +195,7 @@ def test_a_probe_shows_the_canvas_less_what_is_hidden() -> None:
             np.testing.assert_array_equal(part.clip.observed[k], expected)
             assert part.scored[k].any() == (t in probe.place.scored)
         assert not (part.scored & part.clip.observed).any()
-        assert (part.distances[part.scored] > 0).all()
+        assert (distances(part.clip.observed)[part.scored] > 0).all()
 
 
 def test_large_frames_are_tried_in_squares_whose_rims_do_not_count() -> None:
@@ -217,14 +218,17 @@ def test_large_frames_are_tried_in_squares_whose_rims_do_not_count() -> None:
 
 def test_no_more_frames_are_read_than_are_needed_and_few_are_held() -> None:
     observed = whole()
-    alive: list[int] = []
+    read: list[weakref.ref[Frame]] = []
+    held: list[int] = []
 
     def watched() -> Iterator[Frame]:
-        for t, frame in enumerate(frames(observed)):
-            alive.append(t)
+        for frame in frames(observed):
+            read.append(weakref.ref(frame))
             yield frame
+            held.append(sum(one() is not None for one in read))
 
     places = [Place(range(start, start + 4), [start + 1], [start + 1], [1]) for start in (3, 20, 9)]
     made = gather(watched(), places, survey(observed))
     assert [probe.place for probe in made] == places
-    assert alive[-1] == 24
+    assert len(read) == 25
+    assert max(held) <= 4 + 1

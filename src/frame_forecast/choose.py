@@ -33,7 +33,7 @@ _TRAINED = ".motion"  # ends the tags of released weights that know more than on
 _MOST = 32  # probes
 _ENOUGH = 96  # scored frames: further probes are left out
 _FEW = 8  # probes that are made all the same
-_MOST_BYTES = 2**28  # of all probes
+_MOST_BYTES = 2**30  # of all probes
 
 
 class Candidates:

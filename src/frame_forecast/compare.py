@@ -14,7 +14,7 @@ from frame_forecast.errors import FrameForecastError, FrameForecastWarning
 from frame_forecast.metrics import PSNR_CAP
 from frame_forecast.places import Place
 from frame_forecast.predict import Forecaster
-from frame_forecast.probes import Part, Probe
+from frame_forecast.probes import Part, Probe, distances
 
 LEAST = 3
 """Probes that a method must be fast enough for."""
@@ -135,9 +135,9 @@ class Comparison:
         kinds, weights = [], []
         for probe, errors in zip(self.probes, next(iter(self.errors.values())), strict=True):
             place = probe.place
-            distances = dict(zip(place.scored, place.distances, strict=True))
+            kind_of = dict(zip(place.scored, place.distances, strict=True))
             for k in sorted({k for k, _ in errors}):
-                kinds.append(distances[place.canvas[k]])
+                kinds.append(kind_of[place.canvas[k]])
                 weights.append(place.weight)
         hidden = {kind: sum(w for d, w in zip(kinds, weights, strict=True) if d == kind) for kind in set(kinds)}
         return np.array([w * self._shares.get(d, 0) / hidden[d] for d, w in zip(kinds, weights, strict=True)])
@@ -152,9 +152,10 @@ def _errors(forecaster: Forecaster, probe: Probe, task: str, horizon: int) -> _E
     sums: _Errors = {}
     for part in probe.parts:
         made, scale = _answer(forecaster, part, probe.place, task, horizon), part.clip.scale
+        away = distances(part.clip.observed)
         for k in np.flatnonzero(part.scored.any(axis=(1, 2, 3))).tolist():
             pixels = part.scored[k, 0]
-            true, guess, far = part.clip.values[k][:, pixels], made[k][:, pixels], part.distances[k, 0][pixels]
+            true, guess, far = part.clip.values[k][:, pixels], made[k][:, pixels], away[k, 0][pixels]
             unit = scale.to_unit(guess).astype(np.float64) - scale.to_unit(true)
             units = guess.astype(np.float64) - true.astype(np.float64)
             for distance in np.unique(far).tolist():

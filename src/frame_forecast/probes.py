@@ -25,12 +25,10 @@ class Part:
     Args:
         clip: the truth, with ``observed`` of what a model may see.
         scored: bool ``(T, 1, H, W)``: hidden, and the truth is known.
-        distances: int32 ``(T, 1, H, W)``, frames from each pixel to the nearest that shows it; 0 = none does.
     """
 
     clip: Clip
     scored: np.ndarray
-    distances: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def probe_bytes(found: Survey, frames: int, frame_bytes: int) -> int:
     """
     pixels = found.never.size
     share = 1.0 if pixels <= _LARGE else _SQUARES * _SIDE**2 / pixels
-    return int(share * frames * (frame_bytes + 6 * pixels))
+    return int(share * frames * (frame_bytes + 2 * pixels))
 
 
 def _probe(place: Place, frames: dict[int, Frame], found: Survey, rng: np.random.Generator) -> Probe | None:
@@ -106,7 +104,7 @@ def _probe(place: Place, frames: dict[int, Frame], found: Survey, rng: np.random
         inner[inside] = scored[inside]
         observed = (known & ~hidden)[square]
         clip = Clip(values[square].copy(), observed, found.scale, source=found.source)
-        parts.append(Part(clip, inner[square].copy(), distances(observed)))
+        parts.append(Part(clip, inner[square].copy()))
     return Probe(place, parts) if parts else None
 
 
