@@ -109,13 +109,13 @@ def process(
             )
         header = replace(stream.header, frames=found.frames, scale=found.scale)
         _check_memory(header, found, request)
-        made_by, choice = recipe(request, forecaster), ""
+        made_by, name, choice = recipe(request, forecaster), forecaster.name, ""
         if isinstance(forecaster, Candidates):
             chosen = _choose(forecaster, stream, hidden, found, request, console)
             notes["choice"] = chosen.facts()
             if chosen.best.longest != forecaster.longest:
                 found = _look(stream, hidden, chosen.best.longest, console)
-            forecaster, choice = chosen.best, f"; {chosen}"
+            forecaster, name, choice = chosen.best, chosen.name, f"; {chosen}"
         shown = (frame for _, frame in hidden())
         if request.task == "recreate" and found.unseen and forecaster.weights_sha256 is None:
             warnings.warn(
@@ -146,7 +146,7 @@ def process(
             temporary = stack.enter_context(replacing(sidecar))
             writer = stack.enter_context(open_writer(target, header, force))
             file = stack.enter_context(temporary.open("w", encoding="utf-8"))
-            progress = stack.enter_context(bar(console, f"{request.task} with {forecaster.name}"))
+            progress = stack.enter_context(bar(console, f"{request.task} with {name}"))
             beside = SidecarWriter(file, facts, header.height, header.width)
             count = _Count()
             for answer in _watched(answers, progress, total):
@@ -154,7 +154,7 @@ def process(
                 beside.add(answer.made)
                 count.add(answer.made)
             beside.finish()
-    return f"{count} by {forecaster.name}{choice}"
+    return f"{count} by {name}{choice}"
 
 
 class NothingMissing(DataError):
