@@ -228,8 +228,8 @@ def main(
     if data is None:
         raise typer.BadParameter("set FRAME_FORECAST_DATA to the folder that has video/, radar/ and mnist/")
     warnings.simplefilter("ignore", FrameForecastWarning)
-    general = choose.load(choose.AUTO, device="cpu")
-    with_digits = choose.load(choose.AUTO, [DIGITS], "cpu")
+    general = choose.load("auto", device="cpu")
+    with_digits = choose.load("auto", [DIGITS], "cpu")
     assert isinstance(general, choose.Candidates)
     assert isinstance(with_digits, choose.Candidates)
     rows = []

@@ -15,12 +15,9 @@ from frame_forecast.errors import ConfigError
 from frame_forecast.header import Header
 from frame_forecast.io.base import Frame
 from frame_forecast.places import Plan, for_forecast, for_reconstruct, for_recreate
-from frame_forecast.predict import Forecaster
+from frame_forecast.predict import AUTO, Forecaster
 from frame_forecast.probes import gather, probe_bytes
 from frame_forecast.streaming import Survey
-
-AUTO = predict.AUTO
-"""What is given as a model's name for the best one to be chosen."""
 
 SECONDS = 30.0
 """What comparing takes at the most, beside reading the frames and a last probe that was begun."""
