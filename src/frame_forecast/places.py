@@ -170,8 +170,8 @@ def _gaps_elsewhere(gaps: list[tuple[Window, range]], found: Survey, most: int, 
             left = []
             for window, gap in turns:
                 length = len(gap) + change
-                start = _start(gap, length, shown, used, taken)
-                if start is None or len(places) == most:
+                start = _start(gap, length, shown, used, taken) if len(places) < most else None
+                if start is None:
                     continue
                 taken.add((start, length))
                 used[start : start + length] += 1
