@@ -14,6 +14,7 @@ import numpy as np
 from rich.console import Console
 
 from frame_forecast import streaming
+from frame_forecast.choose import Candidates, Choice, choose
 from frame_forecast.devices import BYTES_A_PIXEL, check_memory
 from frame_forecast.errors import ConfigError, DataError, FrameForecastWarning, OutputError, same_warning_once
 from frame_forecast.files import replacing
@@ -31,6 +32,8 @@ from frame_forecast.ranges import check_ranges, format_ranges, frame_ranges
 from frame_forecast.times import next_times
 
 Task = Literal["forecast", "recreate", "reconstruct"]
+_Pairs = Callable[[], Iterator[tuple[Frame, Frame]]]
+"""Each frame, and the same less what is to be treated as missing, from the start."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def process(
     source: str | Sequence[str],
     target: Path,
     request: Request,
-    forecaster: Forecaster,
+    forecaster: Forecaster | Candidates,
     *,
     force: bool = False,
     console: Console,
@@ -84,7 +87,7 @@ def process(
         source: a file, folder, glob or list of files.
         target: the file, or the folder, to write.
         request: what to do.
-        forecaster: what does it.
+        forecaster: what does it, or what to choose from.
         force: replace what is there.
         console: for the progress bar.
 
@@ -103,16 +106,24 @@ def process(
         is_forecast = request.task == "forecast"
         check_output(target, _continued(stream.header, request.horizon) if is_forecast else stream.header, force)
         stream, hidden, notes = _hidden(stream, request, console)
-        with bar(console, "looking") as progress:
-            pairs = _watched(hidden(), progress, stream.header.frames)
-            found = streaming.survey(pairs, stream.header, forecaster.longest, stream.name)
-        shown = (frame for _, frame in hidden())
+        found = _look(stream, hidden, forecaster.longest, console)
         if request.task == "recreate" and not found.incomplete:
             raise NothingMissing(
                 f"{stream.name}, of which nothing is missing",
                 "frames or pixels to fill",
                 "say which with --missing, --mask or --detect",
             )
+        header = replace(stream.header, frames=found.frames, scale=found.scale)
+        if request.task == "recreate":
+            _check_gaps(header, found)
+        made_by, name, choice = recipe(request, forecaster), forecaster.title, ""
+        if isinstance(forecaster, Candidates):
+            chosen = _choose(forecaster, stream, hidden, found, request, console)
+            notes["choice"] = chosen.facts()
+            if chosen.best.longest != forecaster.longest:
+                found = _look(stream, hidden, chosen.best.longest, console)
+            forecaster, name, choice = chosen.best, chosen.name, f"; {chosen}"
+        shown = (frame for _, frame in hidden())
         if request.task == "recreate" and found.unseen and forecaster.weights_sha256 is None:
             warnings.warn(
                 FrameForecastWarning(
@@ -122,9 +133,6 @@ def process(
                 ),
                 stacklevel=2,
             )
-        header = replace(stream.header, frames=found.frames, scale=found.scale)
-        if request.task == "recreate":
-            _check_gaps(header, found)
         if is_forecast:
             answers = streaming.forecast(shown, header, found, forecaster, request.horizon)
             header, total = _continued(header, request.horizon), request.horizon
@@ -134,8 +142,8 @@ def process(
         facts = {
             "source": stream.name,
             "target": target.name,
-            "title": forecaster.title,
-            **recipe(request, forecaster),
+            "title": name,
+            **made_by,
             "inputs": state_of(source, request),
             **notes,
             "scale": asdict(found.scale),
@@ -146,7 +154,7 @@ def process(
             temporary = stack.enter_context(replacing(sidecar))
             writer = stack.enter_context(open_writer(target, header, force))
             file = stack.enter_context(temporary.open("w", encoding="utf-8"))
-            progress = stack.enter_context(bar(console, f"{request.task} with {forecaster.title}"))
+            progress = stack.enter_context(bar(console, f"{request.task} with {name}"))
             beside = SidecarWriter(file, facts, header.height, header.width)
             count = _Count(int(np.count_nonzero(~found.never)))
             for answer in _watched(answers, progress, total):
@@ -154,19 +162,20 @@ def process(
                 beside.add(answer.made)
                 count.add(answer.made)
             beside.finish()
-    return f"{count} by {forecaster.title}"
+    return f"{count} by {name}{choice}"
 
 
 class NothingMissing(DataError):
     """Nothing to recreate: an error for one input, nothing to do for one of many."""
 
 
-def recipe(request: Request, forecaster: Forecaster) -> dict[str, Any]:
-    """What an output is made by: what a sidecar says of that."""
+def recipe(request: Request, forecaster: Forecaster | Candidates) -> dict[str, Any]:
+    """What an output is made by: what a sidecar says of that. It is known before one of several is chosen."""
     return {
         "task": request.task,
         "model": forecaster.name,
         "weights_sha256": forecaster.weights_sha256,
+        **({"candidates": forecaster.identity()} if isinstance(forecaster, Candidates) else {}),
         "request": {key: value for key, value in asdict(request).items() if value and key != "task"},
     }
 
@@ -240,11 +249,9 @@ class _Count:
         return ", ".join(parts)
 
 
-def _hidden(
-    stream: Stream, request: Request, console: Console
-) -> tuple[Stream, Callable[[], Iterator[tuple[Frame, Frame]]], dict[str, Any]]:
-    """The stream with what time gaps have lost inserted; each frame, and the same less what is to be treated as
-    missing, as often as it is called; and what a sidecar says of that."""
+def _hidden(stream: Stream, request: Request, console: Console) -> tuple[Stream, _Pairs, dict[str, Any]]:
+    """The stream with what time gaps have lost inserted; its frames; and what a sidecar says of what is to be treated
+    as missing."""
     frames = stream.header.frames
     notes: dict[str, Any] = {}
     numbers: set[int] = set()  # as the stream has them; the sidecar counts those that are inserted, too
@@ -293,6 +300,29 @@ def _hidden(
 def _placed(numbers: Iterable[int], grid: Grid | None) -> list[int]:
     """Frames' numbers among all those of a grid."""
     return list(numbers) if grid is None else grid.positions[list(numbers)].tolist()
+
+
+def _look(stream: Stream, hidden: _Pairs, longest: int, console: Console) -> streaming.Survey:
+    with bar(console, "looking") as progress:
+        return streaming.survey(_watched(hidden(), progress, stream.header.frames), stream.header, longest, stream.name)
+
+
+def _choose(
+    candidates: Candidates, stream: Stream, hidden: _Pairs, found: streaming.Survey, request: Request, console: Console
+) -> Choice:
+    with bar(console, "choosing") as progress:
+        choice = choose(
+            lambda: (frame for _, frame in hidden()),
+            stream.header,
+            found,
+            request.task,
+            request.horizon,
+            candidates,
+            progress=progress,
+        )
+    for note in choice.notes:
+        console.print(note, markup=False)
+    return choice
 
 
 def _continued(header: Header, horizon: int) -> Header:

@@ -15,10 +15,13 @@ from frame_forecast.call import Call, Cancel, Progress
 from frame_forecast.canvases import Runner, append, groups, stack
 from frame_forecast.clip import Clip
 from frame_forecast.devices import choose_device, choose_precision
-from frame_forecast.errors import FrameForecastWarning, ShapeError, TaskError, WeightsError
+from frame_forecast.errors import ConfigError, FrameForecastWarning, ShapeError, TaskError, WeightsError
 from frame_forecast.models import UNTRAINED, Model, create
 from frame_forecast.scale import ValueScale
 from frame_forecast.windows import Missing, Window, around, cut, interleave
+
+AUTO = "auto"
+"""What the commands take for a model's name where they are to choose one themselves."""
 
 _USUAL_FRAMES = 20  # of a canvas for a model that was trained on nothing
 
@@ -35,8 +38,14 @@ def load(name_or_path: str | Path, device: str = "auto", precision: str = "auto"
 
     Raises:
         WeightsError: no weights there, or damaged ones.
-        ConfigError: no such device or precision, or a package that is not installed.
+        ConfigError: no such device or precision, a package that is not installed, or ``auto``.
     """
+    if name_or_path == AUTO:
+        raise ConfigError(
+            f"model {AUTO!r}",
+            "a method's name: which is best is only known on frames",
+            "use the commands forecast, recreate or reconstruct, or `choose.choose`",
+        )
     if name_or_path in UNTRAINED:
         return Forecaster(create(str(name_or_path)), str(name_or_path), None, device, precision)
     folder = weights.find_folder(name_or_path)
