@@ -83,7 +83,7 @@ class Choice:
     Args:
         name: of the best.
         best: it.
-        table: every method that was compared, the best first.
+        table: every method that was compared, the best first, the others by their scores.
         probes: canvases that they were compared on.
         frames: how many frames were hidden in them, in whole or in part.
         rmse: that the best is expected to be off by on what is really missing, in the source's units; None where
@@ -200,8 +200,8 @@ def choose(
     if not compared.probes or not compared.errors:
         name = next((one for one in _METHODS if one in able), next(iter(able)))
         return Choice(name, able[name], [], 0, 0, None, [], notes)
-    table = sorted((Score(name, compared.psnr(name)) for name in compared.errors), key=lambda one: -one.psnr)
-    name = table[0].model
+    name, *others = compared.ranked()
+    table = [Score(one, compared.psnr(one)) for one in (name, *sorted(others, key=lambda one: -compared.psnr(one)))]
     return Choice(
         name,
         able[name],

@@ -19,6 +19,8 @@ from frame_forecast.probes import Part, Probe, distances
 LEAST = 3
 """Probes that a method must be fast enough for."""
 
+_TRIMMED = 0.1
+
 _Errors = dict[tuple[int, int], np.ndarray]
 """Of the pixels of a canvas's frame that are equally far from what is observed, by the frame's number and that
 distance: sums of squared errors in [0, 1] and in units, and how many values they are of."""
@@ -99,12 +101,23 @@ class Comparison:
         """How many were scored."""
         return len(self._weights())
 
+    def ranked(self) -> list[str]:
+        """The methods, the one that is better than most others first; of equals the one of higher PSNR.
+
+        Two are compared frame by frame, less the tenth of the frames that speaks most for either: what a cut or a
+        flash does to one method says little of the frames that are really missing.
+        """
+        names, weights = list(self.errors), self._weights()
+        decibels = {name: self._decibels(name) for name in names}
+
+        def wins(one: str) -> int:
+            return sum(_trimmed_mean(decibels[one] - decibels[other], weights) > 0 for other in names)
+
+        return sorted(names, key=lambda name: (-wins(name), -self.psnr(name)))
+
     def psnr(self, name: str) -> float:
         """Mean over frames, each distance having the share that it really has."""
-        unit = self._frames(name)[:, 0]
-        with np.errstate(divide="ignore"):
-            decibels = np.minimum(-10 * np.log10(unit), PSNR_CAP)
-        return float(np.average(decibels, weights=self._weights()))
+        return float(np.average(self._decibels(name), weights=self._weights()))
 
     def rmse(self, name: str) -> float:
         """In the source's units, likewise."""
@@ -120,6 +133,11 @@ class Comparison:
                 counts[distance] = counts.get(distance, 0) + int(error[2])
         order = sorted(sums, key=lambda distance: (distance == 0, distance))
         return [ExpectedError(d or None, float(np.sqrt(sums[d][1] / sums[d][2])), counts[d]) for d in order]
+
+    def _decibels(self, name: str) -> np.ndarray:
+        """PSNR of each scored frame, ``(frames,)``."""
+        with np.errstate(divide="ignore"):
+            return np.minimum(-10 * np.log10(self._frames(name)[:, 0]), PSNR_CAP)
 
     def _frames(self, name: str) -> np.ndarray:
         """Mean squared errors of each scored frame, in [0, 1] and in units: ``(frames, 2)``."""
@@ -141,6 +159,15 @@ class Comparison:
                 weights.append(place.weight)
         hidden = {kind: sum(w for d, w in zip(kinds, weights, strict=True) if d == kind) for kind in set(kinds)}
         return np.array([w * self._shares.get(d, 0) / hidden[d] for d, w in zip(kinds, weights, strict=True)])
+
+
+def _trimmed_mean(values: np.ndarray, weights: np.ndarray) -> float:
+    """The weighted mean without the lowest and the highest tenth, by weight: ``(frames,)`` both."""
+    order = np.argsort(values, kind="stable")
+    upto = np.cumsum(weights[order])
+    low, high = _TRIMMED * upto[-1], (1 - _TRIMMED) * upto[-1]
+    kept = np.clip(upto, low, high) - np.clip(upto - weights[order], low, high)  # of each weight, what is between
+    return float(np.average(values[order], weights=kept))
 
 
 def _errors(forecaster: Forecaster, probe: Probe, task: str, horizon: int) -> _Errors:
