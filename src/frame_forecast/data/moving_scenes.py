@@ -130,5 +130,5 @@ class MovingScenes:
             frames = with_noise(self._rain.frames(draws), draws, 0.1)
         else:
             content = self._textures if kind < _RAIN + _TEXTURES else self._shapes
-            frames = with_noise(seen_by_a_camera(content.frames(draws), draws), draws, 0.3)
+            frames = with_noise(seen_by_a_camera(content.frames(draws), draws), draws, 0.4)
         return (frames.clamp(0, 1) * 255).round_().to(torch.uint8)

@@ -9,6 +9,8 @@ from torch.nn import functional as F
 
 from frame_forecast.data.scenes.draws import Draws
 
+_PHOTONS, _MOVING_NOISE = 0.3, 0.6  # shares of the noise
+
 
 def seen_by_a_camera(frames: Tensor, draws: Draws) -> Tensor:
     """Frames ``(T, C, H, W)`` of [0, 1] as a camera would give them; some values are then outside."""
@@ -31,12 +33,14 @@ def seen_by_a_camera(frames: Tensor, draws: Draws) -> Tensor:
 
 
 def with_noise(frames: Tensor, draws: Draws, share: float) -> Tensor:
-    """Frames ``(T, C, H, W)``, that share of the time with noise: of photons, or the same everywhere."""
-    noisy, strength, photons = draws.chance(share), draws.ratio(0.004, 0.06), draws.chance(0.5)
+    """Frames ``(T, C, H, W)``, that share of the time with noise: of photons, the same everywhere, or a pattern that
+    stays, as of a sensor or of dithered colours."""
+    noisy, strength, kind = draws.chance(share), draws.ratio(0.004, 0.06), draws.unit()
     seed = int(draws.unit() * 2**53)
     if not noisy:
         return frames
     # On the CPU wherever the clips are made, because a GPU draws other numbers.
-    noise = np.random.Generator(np.random.Philox(key=seed)).standard_normal(frames.shape, dtype=np.float32)
+    shape = (1, *frames.shape[1:]) if kind >= _MOVING_NOISE else frames.shape
+    noise = np.random.Generator(np.random.Philox(key=seed)).standard_normal(shape, dtype=np.float32)
     added = torch.as_tensor(noise, device=frames.device) * strength
-    return frames + (added * frames.clamp(min=0).sqrt() if photons else added)
+    return frames + (added * frames.clamp(min=0).sqrt() if kind < _PHOTONS else added)
