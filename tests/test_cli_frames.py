@@ -146,6 +146,10 @@ def damage() -> None:
     Path("mixed").mkdir()
     Image.fromarray(noise()[0]).save("mixed/f0.png")
     Image.fromarray(noise()[0, :5]).save("mixed/f1.png")
+    for folder, kept in (("cut", 70), ("zero", 0)):
+        Path(folder).mkdir()
+        for number in range(3):
+            Path(folder, f"f{number}.png").write_bytes(Path("mixed/f0.png").read_bytes()[:kept])
     torch.manual_seed(0)
     entry = entry_of("lstm_autoencoder")
     sizes = {"context": 5, "horizon": 3, "channels": 1, "height": 16, "width": 16}
@@ -178,7 +182,8 @@ REFUSED = [
     ("recreate in.npy --missing 1 -o there.npy", "there already"),
     ("recreate in.npy --missing 1 -o made.npy", "there already", "--force"),
     ("recreate in.npy --missing 1 -o in.npy --force", "the input"),
-    ("recreate in.npy --missing 1 -o .", "with a name"),
+    ("recreate in.npy --missing 1 -o .", "in.npy, which is the input"),
+    ("recreate mixed --missing 1 -o ..", "with a name"),
     ("recreate in.npy --missing 1 -o out.xyz", "'.xyz'"),
     ("recreate in.npy --missing 1 -o there.npy/out.npy", "there.npy/out.npy"),
     ("recreate in.npy --missing 1 -o out.npy --layout XYZ", "'XYZ'"),
@@ -188,6 +193,15 @@ REFUSED = [
     ("recreate in.npy --missing 1 -o out.npy --device none", "'none'"),
     ("recreate in.npy --missing 1 -o out.npy --suffix tif", "--suffix with one input"),
     ("recreate clips/*.npy --missing 1 -o out --shard 3/2", "3/2"),
+    ("recreate clips/*.npy --missing x -o out", "'x'"),
+    ("recreate clips/*.npy --mask none.png -o out", "none.png"),
+    ("recreate clips/*.npy --mask bad.made.json -o out", "bad.made.json"),
+    ("recreate clips/*.npy --missing 1 -o there.npy/out", "there.npy/out"),
+    ("recreate clips --missing 1 -o clips --suffix .mkv", "the folder that is read"),
+    ("recreate cut -o out", "cut/f0.png", "none of the 3 files can be read"),
+    ("recreate zero -o out", "zero/f0.png: 0 bytes", "none of the 3 files can be read"),
+    ("recreate zero/*.png -o out", "zero/f0.png: 0 bytes", "none of the 3 files can be read"),
+    ("recreate mixed --missing 1 -o mixed/whole.npy", "in the folder that is read", "another place, such as"),
     ("recreate clips/*.npy --missing 1 -o out.npy", "3 inputs"),
     ("forecast in.npy --horizon 0 -o out.npy", "a horizon of 0 frames"),
     ("forecast in.npy --horizon -1 -o out.npy", "a horizon of -1 frames"),

@@ -71,3 +71,27 @@ def test_frozen(change: list[float], frames: list[int]) -> None:
 )
 def test_odd(change: list[float], skip: list[float], frames: list[int]) -> None:
     assert np.flatnonzero(faults.odd(np.array(change, float), np.array(skip, float))).tolist() == frames
+
+
+@pytest.mark.parametrize(
+    ("steps", "counts"),
+    [
+        ([1, 1, 2, 1, 1, 1], {2: 1}),
+        ([1, 1.2, 1.75, 0.9, 1, 1], {2: 1}),
+        ([1, 1, 1.74, 1, 1, 1], {}),  # slow, not late
+        ([1, 1, 2.4, 1, 1, 3.6, 1, 1, 1], {2: 1, 5: 3}),
+        ([1, 1, 8, 1, 1, 1], {2: 7}),  # as many as there are
+        ([1, 1, 9, 1, 1, 1], {}),
+        ([1, 1, 2, 2, 1, 1], {2: 1, 3: 1}),
+        ([1, 1, 2, 2, 2, 1], {}),  # no step is usual
+        ([0.3, 1, 2.5, 0.1, 1.4, 4], {}),
+        ([1, 1, 0, 2, 1, 1], {3: 1}),
+        ([0, 0, 0, 2], {}),
+        ([2], {}),
+    ],
+)
+def test_lost(steps: list[float], counts: dict[int, int]) -> None:
+    for unit in (1, 0.04, 300):
+        found = faults.lost(unit * np.array(steps, float))
+        assert {int(place): int(found[place]) for place in np.flatnonzero(found)} == counts
+        assert len(found) == len(steps)

@@ -16,10 +16,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from frame_forecast import __main__
-from frame_forecast.errors import DataError
+from frame_forecast.clip import Clip
+from frame_forecast.errors import DataError, FrameForecastWarning
 from frame_forecast.findings import Findings, examine
+from frame_forecast.io.clips import write
 from frame_forecast.io.streams import open_reader
 from frame_forecast.ranges import format_ranges, frame_ranges
+from frame_forecast.scale import ValueScale
 
 DATA = Path(os.environ.get("FRAME_FORECAST_DATA", "nowhere"))
 T, H, W = 40, 24, 32
@@ -272,6 +275,48 @@ def test_steps_that_are_too_long_are_told(tmp_path: Path) -> None:
     assert "0.4 s" in found.findings[0].meaning
     assert (found.first, found.last, found.step) == (0, 1.1, 0.1)
     assert broken(found) == ""
+
+
+def recording(path: Path, steps: list[float]) -> Findings:
+    """What is found in a video whose frames come so many seconds after one another."""
+    values = footage(len(steps) + 1)[:, None]
+    times = np.concatenate([[0], np.cumsum(steps)])
+    write(Clip(values, np.ones((len(values), 1, H, W), bool), ValueScale(0, 255), times), path, force=True)
+    with warnings.catch_warnings(action="ignore"), open_reader(path) as stream:  # no regular series
+        return examine(stream)
+
+
+def test_what_time_gaps_of_a_recording_have_lost(tmp_path: Path) -> None:
+    steps = [0.1, 0.1, 0.1, 0.14, 0.1, 0.2, 0.1, 0.1, 0.16, 0.1, 0.34, 0.1, 0.1]
+    found = recording(tmp_path / "a.mkv", steps)
+    assert [(one.kind, one.frames) for one in found.findings] == [("time gap", (6, 11)), ("time gap", (9,))]
+    assert [one.option for one in found.findings] == ["recreate --detect", "none: taken as they come"]
+    assert "frames lost there: 3" in found.findings[0].meaning
+    assert found.grid is not None
+    assert found.grid.positions.tolist() == [0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 14, 15, 16]
+    assert not found.broken().any()  # no frame that is there is to be hidden
+    assert "--detect" in found.next_command("a.mkv")
+
+
+def test_a_recording_without_a_usual_step_is_taken_as_it_comes(tmp_path: Path) -> None:
+    found = recording(tmp_path / "a.mkv", [0.1, 0.23, 0.05, 0.31, 0.17, 0.4, 0.08, 0.26])
+    assert found.grid is None
+    assert [one.option for one in found.findings] == ["none: taken as they come"]
+    assert "too uneven" in found.findings[0].meaning
+    assert "--detect" not in found.next_command("a.mkv")
+
+
+def test_files_that_cannot_be_read_are_corrupt_frames(tmp_path: Path) -> None:
+    for number, frame in enumerate(footage(8)):
+        if number != 6:
+            Image.fromarray(frame).save(tmp_path / f"{number}.png")
+    (tmp_path / "3.png").write_bytes((tmp_path / "3.png").read_bytes()[:80])
+    with pytest.warns(FrameForecastWarning, match=r"3\.png"), open_reader(tmp_path) as stream:
+        found = examine(stream)
+    assert kinds(found) == {"missing": "6", "corrupt": "3"}
+    assert [one.option for one in found.findings] == ["recreate", "recreate"]
+    assert broken(found) == ""  # it is missing already
+    assert found.next_command("in") == "frame-forecast recreate in -o OUT"
 
 
 @pytest.mark.parametrize(

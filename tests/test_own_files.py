@@ -288,6 +288,132 @@ def test_files_with_a_frame_each_are_one_input(sources: tuple[str, ...], out: st
             run(*sources, out="other", **option)
 
 
+@pytest.mark.parametrize(
+    "sources", [("events/*",), ("events/b", "events/a"), ("events/a/", "events/b", "clips/c2.npy")]
+)
+def test_each_of_several_folders_is_an_input(sources: tuple[str, ...], clips: Path) -> None:
+    Path("events").mkdir()
+    pictures("events/a")
+    pictures("events/b", count=5)
+    outcomes = run(*sources)
+    expected = [Path(place).name for source in sources for place in (["a", "b"] if "*" in source else [source])]
+    assert [outcome.target for outcome in outcomes] == [Path("out") / name for name in expected]
+    assert {outcome.status for outcome in outcomes} == {"done"}
+    assert names("out") == sorted([*expected, *(f"{name}.made.json" for name in expected)])
+    for name, count in (("a", T), ("b", 5)):
+        assert names(Path("out") / name) == [f"f{t}.png" for t in range(count)]
+        got = read(Path("out") / name).values[:, 0]
+        np.testing.assert_array_equal(np.delete(got, 3, axis=0), np.delete(noise(count=count), 3, axis=0))
+    assert {outcome.status for outcome in run(*sources)} == {"skipped"}
+    assert len(run(*sources, out="half", shard="1/2")) == len(expected) - len(expected) // 2
+
+
+def test_a_bad_folder_does_not_keep_others_from_being_done(clips: Path) -> None:
+    Path("events").mkdir()
+    for name in ("2020.05", "bad", "empty"):
+        pictures(f"events/{name}", count=0 if name == "empty" else T)
+    for path in Path("events/bad").iterdir():
+        path.write_bytes(b"")
+    outcomes = run("events/*", suffix=".mkv")
+    assert statuses(outcomes) == {"2020.05.mkv": "done", "bad.mkv": "failed", "empty.mkv": "failed"}
+    assert "none of the 8 files can be read" in outcomes[1].detail
+    assert names("out") == ["2020.05.mkv", "2020.05.mkv.made.json"]
+
+
+def test_a_series_beside_folders_has_no_name(clips: Path) -> None:
+    pictures("frames")
+    pictures("frames/out")
+    with pytest.raises(DataError, match=r"frames/\*\.png"):
+        run("frames/*")
+    assert not Path("out").exists()
+
+
+def test_a_glob_of_files_at_any_depth_means_no_folders(clips: Path) -> None:
+    Path("deep").mkdir()
+    pictures("deep/frames")
+    assert statuses(run("deep/**", out="all")) == {"all": "done"}
+
+
+def test_clips_in_several_folders_are_inputs_each(clips: Path) -> None:
+    Path("more").mkdir()
+    np.save("more/c3.npy", noise(3))
+    outcomes = run("clips", "more")
+    assert statuses(outcomes) == dict.fromkeys([*NAMES, "c3.npy"], "done")
+
+
+@pytest.mark.parametrize("source", ["frames", "frames/*.png"])
+@pytest.mark.parametrize("cut", [0, 60])
+def test_a_series_of_which_nothing_can_be_read_is_said_once(source: str, cut: int, clips: Path) -> None:
+    pictures("frames")
+    for path in Path("frames").iterdir():
+        path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(DataError, match=r"frames/f0\.png: .*none of the 8 files can be read"):
+        run(source)
+    assert not Path("out").exists()
+
+
+def test_a_file_goes_into_a_folder_under_its_own_name(clips: Path) -> None:
+    Path("there").mkdir()
+    Path("there/mine.txt").write_text("mine")
+    (outcome,) = run("clips/c1.npy", out="there")
+    assert (outcome.target, outcome.status) == (Path("there/c1.npy"), "done")
+    assert names("there") == ["c1.npy", "c1.npy.made.json", "mine.txt"]
+    with pytest.raises(OutputError, match=r"there/c1\.npy, which is there already"):
+        run("clips/c1.npy", out="there")
+    (outcome,) = run(str((clips / "c2.npy").resolve()), out=".")
+    assert np.load("c2.npy").shape == (T, SIZE, SIZE + 1)
+
+
+def test_a_folder_that_is_an_output_takes_no_file(clips: Path) -> None:
+    run("clips/c1.npy", out="frames")
+    assert names("frames") == [f"{t:05d}.png" for t in range(T)]
+    with pytest.raises(OutputError, match="frames, which is there already"):
+        run("clips/c1.npy", out="frames")
+    run("clips/c2.npy", out="frames", force=True)
+    assert names("frames") == [f"{t:05d}.png" for t in range(T)]
+
+
+@pytest.mark.parametrize("out", ["clips", "clips/../clips/"])
+def test_many_do_not_go_into_the_folder_that_is_read(out: str, clips: Path) -> None:
+    before = names(clips)
+    with pytest.raises(OutputError, match="the folder that is read"):
+        run("clips", out=out, suffix="mkv", force=True)
+    assert names(clips) == before
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("missing", "3-"), ("mask", "none.png"), ("mask", "cut.npy"), ("mask", "text.made.json")]
+)
+def test_what_is_wrong_for_all_is_said_once(option: str, value: str, clips: Path) -> None:
+    Path("cut.npy").write_bytes(Path("clips/c1.npy").read_bytes()[:90])
+    Path("text.made.json").write_text("{}")
+    how: dict[str, Any] = {option: value}
+    with pytest.raises((ConfigError, DataError), match=value):
+        run("clips/*.npy", **how)
+    assert not Path("out").exists()
+
+
+def test_a_mask_that_fits_some_of_many_is_no_reason_to_do_none(clips: Path) -> None:
+    np.save("clips/c3.npy", np.zeros((T, 5, 5), np.uint8))
+    np.save("mask.npy", np.ones((SIZE, SIZE + 1)))
+    outcomes = run("clips/*.npy", mask="mask.npy")
+    assert statuses(outcomes) == dict.fromkeys(NAMES, "done") | {"c3.npy": "failed"}
+
+
+def test_a_folder_that_cannot_be_made_is_said_once(clips: Path) -> None:
+    Path("file").write_text("mine")
+    with pytest.raises(OutputError, match="file/out"):
+        run("clips/*.npy", out="file/out")
+
+
+def test_the_same_weights_by_another_name_are_the_same_model(clips: Path) -> None:
+    model = forecaster()
+    model.title = "runs/mine"
+    assert {outcome.detail for outcome in run("clips/*.npy", model=model)} == {"1 of 8 frames made by runs/mine"}
+    model.title = "elsewhere"
+    assert {outcome.status for outcome in run("clips/*.npy", model=model)} == {"skipped"}
+
+
 def test_arrays_with_a_frame_each_are_one_input(clips: Path) -> None:
     Path("frames").mkdir()
     for t, frame in enumerate(noise()):

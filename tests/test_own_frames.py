@@ -155,11 +155,14 @@ def test_the_output_is_of_the_kind_that_its_suffix_says(suffix: str, kind: str, 
 def test_what_the_sidecar_says(tmp_path: Path) -> None:
     source = make(tmp_path / "in.npy", noise(size=8))
     model = forecaster()
-    run(source, tmp_path / "out.npy", "recreate", model, missing="1", layout="THW")
+    model.title = "runs/mine"
+    line = run(source, tmp_path / "out.npy", "recreate", model, missing="1", layout="THW")
+    assert line == "1 of 12 frames made by runs/mine"
     said = json.loads((tmp_path / "out.npy.made.json").read_text())
     assert said["source"] == str(source)
-    assert {key: said[key] for key in ("target", "task", "model", "weights_sha256")} == {
+    assert {key: said[key] for key in ("target", "title", "task", "model", "weights_sha256")} == {
         "target": "out.npy",
+        "title": "runs/mine",
         "task": "recreate",
         "model": "stand_in",
         "weights_sha256": "",
@@ -262,7 +265,7 @@ def test_nan_is_filled_but_where_there_never_is_a_value(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.isfinite(got[:, 2:]), True)
     assert np.isnan(got[:, :2]).all()
     np.testing.assert_allclose(got[8, 2:], (values[7, 2:] + values[9, 2:]) / 2, rtol=1e-5)
-    assert said == f"{4 * SIZE + 14 * SIZE} pixels made in 2 of 12 frames by linear"
+    assert said == f"1 of 12 frames made, {4 * SIZE} pixels made in 1 of 12 frames by linear"
     for task in ("forecast", "reconstruct"):
         run(tmp_path / "in.npy", tmp_path / f"{task}.npy", task, horizon=2)
         got = np.load(tmp_path / f"{task}.npy")
@@ -287,6 +290,87 @@ def test_a_frame_that_a_series_lacks_is_made_with_its_name_and_its_time(tmp_path
     later = read(tmp_path / "later")
     assert later.times is not None
     assert later.times.astype("datetime64[m]").tolist() == [datetime(2015, 5, 16, 0, minute) for minute in (0, 5, 10)]
+
+
+def test_a_picture_that_cannot_be_read_is_made(tmp_path: Path) -> None:
+    values = noise()
+    folder = make(tmp_path / "in", values)
+    truncated(folder / "f13.png")
+    for detect in (False, True):
+        target = tmp_path / f"out{detect}"
+        with pytest.warns(FrameForecastWarning, match=r"f13\.png") as caught:
+            assert run(folder, target, "recreate", detect=detect) == "1 of 12 frames made by linear"
+        assert len(caught) == 1
+        got = read(target).values
+        np.testing.assert_array_equal(np.delete(got, 6, axis=0), np.delete(values, 6, axis=0))
+        np.testing.assert_allclose(got[6], middle(values, 6)[6], atol=0.51)
+        assert made_of(target)[6].all()
+
+
+STEPS = [0.1, 0.1, 0.1, 0.14, 0.1, 0.2, 0.1, 0.1, 0.3, 0.1, 0.1]
+"""Seconds between the frames of a recording: 1 is lost before frame 6, and 2 before frame 9."""
+
+
+@pytest.fixture
+def uneven(tmp_path: Path) -> tuple[Path, np.ndarray]:
+    """A recording at uneven times that has lost frames, and these times."""
+    times = np.concatenate([[0], np.cumsum(STEPS)])
+    values = noise()
+    observed = np.ones((T, 1, SIZE, SIZE), bool)
+    write(Clip(values, observed, ValueScale(0, 255), times), tmp_path / "in.mkv")
+    return tmp_path / "in.mkv", times
+
+
+@pytest.mark.filterwarnings("ignore:no regular series")
+@pytest.mark.parametrize("suffix", ["mkv", "npz", "mp4"])
+def test_what_time_gaps_lost_is_inserted_where_it_should_have_been(
+    suffix: str, uneven: tuple[Path, np.ndarray], tmp_path: Path
+) -> None:
+    source, times = uneven
+    target = tmp_path / f"out.{suffix}"
+    assert run(source, target, "recreate", detect=True) == "3 of 15 frames made by linear"
+    got = read(target)
+    kept = np.delete(np.arange(15), [6, 10, 11])
+    assert got.times is not None
+    np.testing.assert_allclose(got.times[kept], times, atol=2e-3)
+    between = [times[5] + 0.1, times[8] + 0.1, times[8] + 0.2]
+    np.testing.assert_allclose(got.times[[6, 10, 11]], between, atol=2e-3)
+    if suffix != "mp4":
+        whole = np.zeros((15, 1, SIZE, SIZE))
+        whole[kept] = noise()
+        np.testing.assert_array_equal(got.values[kept], noise())
+        np.testing.assert_allclose(got.values, middle(whole, 6, 10, 11), atol=0.51)
+    assert made_of(target).all(axis=(1, 2, 3)).nonzero()[0].tolist() == [6, 10, 11]
+    assert read_sidecar(sidecar_of(target))["detected"] == {"time gap": "6,10-11"}
+
+
+@pytest.mark.filterwarnings("ignore:no regular series")
+def test_nothing_is_inserted_without_being_asked_for(uneven: tuple[Path, np.ndarray], tmp_path: Path) -> None:
+    assert run(uneven[0], tmp_path / "out.mkv", "recreate", missing="2") == "1 of 12 frames made by linear"
+
+
+@pytest.mark.filterwarnings("ignore:no regular series")
+def test_frames_and_masks_are_counted_without_what_is_inserted(uneven: tuple[Path, np.ndarray], tmp_path: Path) -> None:
+    observed = np.ones((T, SIZE, SIZE), bool)
+    observed[7, 2:5] = False  # frame 8 of the output
+    np.save(tmp_path / "mask.npy", observed)
+    target = tmp_path / "out.npz"
+    run(uneven[0], target, "recreate", detect=True, missing="1,10", mask=str(tmp_path / "mask.npy"))
+    made = made_of(target)
+    assert made.all(axis=(1, 2, 3)).nonzero()[0].tolist() == [1, 6, 10, 11, 13]
+    np.testing.assert_array_equal(made[8, 0], ~observed[7])
+    assert made.any(axis=(1, 2, 3)).sum() == 6
+    np.save(tmp_path / "mask.npy", observed[:-1])
+    with pytest.raises(DataError, match=r"mask\.npy of 11 frames"):
+        run(uneven[0], tmp_path / "other.npz", "recreate", detect=True, mask=str(tmp_path / "mask.npy"))
+
+
+@pytest.mark.filterwarnings("ignore:no regular series")
+def test_a_forecast_after_time_gaps(uneven: tuple[Path, np.ndarray], tmp_path: Path) -> None:
+    run(uneven[0], tmp_path / "out.npz", "forecast", detect=True, horizon=2)
+    times = read(tmp_path / "out.npz").times
+    assert times is not None
+    np.testing.assert_allclose(times, uneven[1][-1] + np.array([0.1, 0.2]), atol=2e-3)
 
 
 def test_a_numbered_series_goes_on_with_its_numbers(tmp_path: Path) -> None:
@@ -314,6 +398,12 @@ def save_autoencoder(folder: Path) -> Forecaster:
     sizes = {"context": 5, "horizon": 3, "channels": 1, "height": SIZE, "width": SIZE}
     weights.save(folder, entry.build(entry.tiny), "lstm_autoencoder", **sizes)
     return predict.load(folder, "cpu", "float32")
+
+
+def test_a_model_is_called_what_it_was_loaded_as(tmp_path: Path) -> None:
+    model = save_autoencoder(tmp_path / "weights")
+    assert (model.name, model.title) == ("lstm_autoencoder", str(tmp_path / "weights"))
+    assert (LINEAR.name, LINEAR.title) == ("linear", "linear")
 
 
 @pytest.mark.parametrize("task", ["forecast", "reconstruct"])
@@ -400,6 +490,53 @@ def test_an_output_without_a_name_is_refused(target: str, tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OutputError, match="with a name"):
         run(make(Path("in.npy"), noise()), Path(target), "recreate", missing="2", force=True)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "name", "word"),
+    [
+        ("uint16", "out.gif", "1 channels of uint16"),
+        ("float32", "out.mp4", "1 channels of float32"),
+        ("float32", "out", "1 channels of float32"),
+        ("uint8", "out.png", "this format has one frame a file"),
+        ("uint8", "in.npy/out.npy", "Not a directory"),
+        ("uint8", "in.npy/new/out.npy", "Not a directory"),
+        ("uint8", "out.xyz", "'.xyz'"),
+    ],
+)
+def test_what_cannot_be_written_is_said_before_the_frames_are_read(
+    dtype: str, name: str, word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "in.npy", noise()[:, 0].astype(dtype))
+
+    def fail(*_: object) -> None:
+        raise AssertionError("read")
+
+    monkeypatch.setattr("frame_forecast.streaming.survey", fail)
+    monkeypatch.setattr("frame_forecast.own_frames.examine", fail)
+    before = listing(tmp_path)
+    with pytest.raises(OutputError, match=word):
+        run(tmp_path / "in.npy", tmp_path / name, "recreate", missing="2", detect=True)
+    assert listing(tmp_path) == before
+
+
+def test_a_forecast_of_one_frame_fits_into_a_picture(tmp_path: Path) -> None:
+    source = make(tmp_path / "in.npy", noise())
+    run(source, tmp_path / "next.png", "forecast", horizon=1)
+    assert np.asarray(Image.open(tmp_path / "next.png")).shape == (SIZE, SIZE)
+    with pytest.raises(OutputError, match="one frame a file"):
+        run(source, tmp_path / "later.png", "forecast", horizon=2)
+
+
+def test_an_output_among_the_files_that_are_read_is_refused(tmp_path: Path) -> None:
+    folder = make(tmp_path / "in", noise())
+    before = listing(tmp_path)
+    for name in ("whole.npy", "x.png"):
+        with pytest.raises(OutputError, match=f"another place, such as {tmp_path / name}"):
+            run(folder, folder / name, "recreate", missing="2", force=True)
+    assert listing(tmp_path) == before
+    run(folder, folder / "out", "recreate", missing="2")  # a folder in it is not read
+    assert len(read(folder).values) == T
 
 
 def test_the_input_is_never_the_output(tmp_path: Path) -> None:
@@ -528,9 +665,9 @@ def _mixed_formats(folder: Path) -> Path:
     return folder / "in"
 
 
-def _bad_picture(folder: Path) -> Path:
-    make(folder / "in", noise())
-    truncated(folder / "in" / "f13.png")
+def _bad_pictures(folder: Path) -> Path:
+    for path in make(folder / "in", noise()).iterdir():
+        truncated(path)
     return folder / "in"
 
 
@@ -561,7 +698,7 @@ BAD: dict[str, Damage] = {
     "a huge size declared": _huge,
     "pictures of several sizes": _mixed_sizes,
     "pictures of several formats": _mixed_formats,
-    "a truncated picture among others": _bad_picture,
+    "pictures that are all truncated": _bad_pictures,
     "a folder with nothing in it": _empty_folder,
     "nothing": lambda folder: folder / "none.npy",
     "a glob that matches nothing": lambda folder: folder / "*.npy",

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frame_forecast.errors import ConfigError
-from frame_forecast.ranges import format_ranges, frame_ranges
+from frame_forecast.ranges import check_ranges, format_ranges, frame_ranges
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,10 @@ def test_lists_mean_what_a_loop_says(pairs: list[tuple[int, int]]) -> None:
 
 def test_none_is_nothing() -> None:
     assert format_ranges([]) == ""
+
+
+@pytest.mark.parametrize("text", ["", "1,", "x", "5-3", "-1"])
+def test_a_list_that_is_none_is_told_without_a_clip(text: str) -> None:
+    with pytest.raises(ConfigError):
+        check_ranges(text)
+    check_ranges("0,7-999999999999")

@@ -14,7 +14,7 @@ Inputs = Annotated[
     typer.Argument(
         metavar="INPUT...",
         help="A file, a folder, or a glob in quotes such as 'scans/*.png'. Files with a frame each are one series; "
-        "several files of several frames are done one after the other.",
+        "several files of several frames, and several folders, are done one after the other.",
     ),
 ]
 Out = Annotated[
@@ -23,7 +23,7 @@ Out = Annotated[
         "--out",
         "-o",
         help="File to write, of the format that its suffix says; without one a folder: a file for each frame of a "
-        "series, or for each of many inputs.",
+        "series, or for each of many inputs. One file goes into a folder that is there.",
     ),
 ]
 ModelName = Annotated[
@@ -49,7 +49,12 @@ Mask = Annotated[
     ),
 ]
 Detect = Annotated[
-    bool, typer.Option("--detect", help="Treat frames as missing that look black, frozen or corrupt (see data check).")
+    bool,
+    typer.Option(
+        "--detect",
+        help="Treat frames as missing that look black, frozen or corrupt, and insert those that time gaps have lost "
+        "(see data check).",
+    ),
 ]
 Suffix = Annotated[str | None, typer.Option(help="Of the outputs of many inputs, such as .mkv; by default theirs.")]
 Shard = Annotated[str | None, typer.Option(help="2/8 does the second of eight shares of many inputs.")]

@@ -1,4 +1,5 @@
-"""Frames that look broken, told from a few numbers of each: `blank`, `frozen` and `odd`.
+"""Frames that look broken, told from a few numbers of each: `blank`, `frozen` and `odd`; and those that are gone
+from between two: `lost`.
 
 Nothing in a frame says that it is broken: a black one may be night, one like the last a scene that stands
 still. What tells is the frames around it, so each rule compares with what is usual in the clip, and asks that
@@ -28,6 +29,8 @@ _THAW = 1.25
 """Times the change before a freeze: the change after it is larger, as motion has gone on behind it."""
 _ODD = 3.0
 """Times the distance between its neighbours: how far an odd frame is from both; 1 where all is well."""
+_NEAR = 0.25
+"""Of the usual step: how far one may be from it, or from twice it and more, and still be one, or two and more."""
 
 
 def blank(detail: np.ndarray) -> np.ndarray:
@@ -88,6 +91,27 @@ def odd(change: np.ndarray, skip: np.ndarray) -> np.ndarray:
     nearest = np.minimum(values[:-1], values[1:])
     found[seen[:-1]] = nearest >= _ODD * np.maximum(skip[seen[1:]], usual)
     return _unless_habit(found, len(seen) + 1)
+
+
+def lost(steps: np.ndarray) -> np.ndarray:
+    """How many frames are gone from between two.
+
+    Where most steps are near the usual one, a step of nearly twice that, or longer, has lost as many frames as fit
+    into it evenly. A camera that slows down in the dark, for less than that, has lost none.
+
+    Args:
+        steps: ``(frames - 1,)``, the time from each frame to the next.
+
+    Returns:
+        int64 ``(frames - 1,)``. All 0 where no step is usual, or where more would be lost than there are: that is
+        another recording, not a gap.
+    """
+    usual = np.median(steps)
+    none = np.zeros(len(steps), dtype=np.int64)
+    if not usual > 0 or np.mean(np.abs(steps / usual - 1) > _NEAR) > _MOST:
+        return none
+    counts = np.where(steps >= (2 - _NEAR) * usual, np.rint(steps / usual).astype(np.int64) - 1, none)
+    return counts if counts.sum() <= len(steps) + 1 else none
 
 
 def _start(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:

@@ -14,6 +14,7 @@ import numpy as np
 from frame_forecast import faults
 from frame_forecast.header import Header
 from frame_forecast.io.base import Frame, Time
+from frame_forecast.io.grid import Grid
 from frame_forecast.io.streams import Stream
 from frame_forecast.ranges import format_ranges
 
@@ -29,7 +30,8 @@ class Finding:
 
     Args:
         kind: ``missing``, ``missing pixels``, ``blank``, ``frozen``, ``corrupt``, ``flat``, ``still`` or
-            ``time gap``.
+            ``time gap``, whose frames are those that come late. Frames of one kind with several options are several
+            findings.
         frames: their numbers, from 0, increasing.
         meaning: a sentence on what was found.
         option: of the command line, that deals with it.
@@ -55,6 +57,7 @@ class Findings:
         step: seconds, the usual time between two frames; None where unknown.
         missing: share of the pixels of all frames.
         findings: those that name a frame at least, in the order of `Finding.kind`.
+        grid: the places of the frames in the series with those inserted that time gaps have lost; None = none have.
     """
 
     header: Header
@@ -66,6 +69,7 @@ class Findings:
     step: float | None
     missing: float
     findings: tuple[Finding, ...]
+    grid: Grid | None = None
 
     def broken(self) -> np.ndarray:
         """bool ``(frames,)``: frames that have values, but such that they are to be treated as missing."""
@@ -108,7 +112,7 @@ class Findings:
         """
         given = {"--layout": layout, "--variable": variable}
         options = [word for option, value in given.items() if value is not None for word in (option, value)]
-        if self.broken().any():
+        if self.broken().any() or self.grid is not None:
             words = ["recreate", source, *options, "--detect"]
         elif self.missing:
             words = ["recreate", source, *options]
@@ -162,7 +166,7 @@ def examine(stream: Stream, progress: Callable[[int, int | None], None] | None =
     Raises:
         DataError: whatever reading the frames raises.
     """
-    tally = _Tally(stream.header)
+    tally = _Tally(stream.header, stream.recorded)
     for number, frame in enumerate(stream):
         tally.add(frame)
         if progress is not None:
@@ -173,12 +177,13 @@ def examine(stream: Stream, progress: Callable[[int, int | None], None] | None =
 class _Tally:
     """A few numbers of each frame, and the two frames seen last."""
 
-    def __init__(self, header: Header) -> None:
+    def __init__(self, header: Header, recorded: bool) -> None:
         self._header = header
+        self._recorded = recorded
         self._low, self._high = math.inf, -math.inf
         self._lost = array("q")  # pixels of each frame
         self._detail, self._change, self._skip, self._seconds = array("d"), array("d"), array("d"), array("d")
-        self._flat = bytearray()
+        self._flat, self._damaged = bytearray(), bytearray()
         self._last: Frame | None = None
         self._last_but_one: Frame | None = None
         self._ever = np.zeros((1, header.height, header.width), dtype=bool)
@@ -192,6 +197,7 @@ class _Tally:
         self._seconds.append(_seconds(self._times[0], frame.time))
         lost = frame.observed.size - int(np.count_nonzero(frame.observed))
         self._lost.append(lost)
+        self._damaged.append(frame.damaged)
         self._ever |= frame.observed
         seen = lost < frame.observed.size
         self._change.append(_difference(frame, self._last) if seen and self._last else math.nan)
@@ -221,10 +227,12 @@ class _Tally:
         step = round(float(np.median(steps)), 9) if known else None  # sums of seconds end in many digits
         parts = [
             *self._missing(lost, pixels),
+            Finding("corrupt", _numbers(np.frombuffer(self._damaged, dtype=bool)), "cannot be read", _NEITHER),
             *_broken(np.array(self._detail), change, np.array(self._skip), np.frombuffer(self._flat, dtype=bool)),
         ]
+        gone = faults.lost(steps) if step and self._recorded else np.zeros(len(steps), dtype=np.int64)
         if step:
-            parts.append(_time_gaps(steps, step))
+            parts += _time_gaps(steps, step, gone, self._recorded)
         return Findings(
             header=self._header,
             frames=len(lost),
@@ -235,6 +243,7 @@ class _Tally:
             step=step,
             missing=float(lost.sum() / (pixels * len(lost))),
             findings=tuple(part for part in parts if part.frames),
+            grid=Grid(np.concatenate([[0], np.cumsum(1 + gone)]), None) if gone.any() else None,
         )
 
     def _missing(self, lost: np.ndarray, pixels: int) -> list[Finding]:
@@ -246,7 +255,10 @@ class _Tally:
             meaning += f"; {_percent(never)} have none in any frame"
         return [
             Finding(
-                "missing", _numbers(lost == pixels), "the series lacks them, or nothing of them can be read", _NEITHER
+                "missing",
+                _numbers((lost == pixels) & ~np.frombuffer(self._damaged, dtype=bool)),
+                "the series lacks them, or nothing of them has a value",
+                _NEITHER,
             ),
             Finding("missing pixels", _numbers(partly), meaning, _NEITHER),
         ]
@@ -268,16 +280,22 @@ def _broken(detail: np.ndarray, change: np.ndarray, skip: np.ndarray, flat: np.n
     ]
 
 
-def _time_gaps(steps: np.ndarray, step: float) -> Finding:
-    """Frames that come late after the one before, where the reader inserted none."""
-    late = steps > _LONG_STEP * step
-    longest = float(steps.max())
-    return Finding(
-        "time gap",
-        tuple((np.flatnonzero(late) + 1).tolist()),
-        f"up to {longest:.6g} s after the frame before, usually {step:.6g} s; nothing is inserted",
-        "none: taken as they come",
-    )
+def _time_gaps(steps: np.ndarray, step: float, gone: np.ndarray, recorded: bool) -> list[Finding]:
+    """Frames that come late after the one before, where the reader inserted none: with and without lost ones."""
+    if not recorded:
+        reason = "an animation's frame may be shown for longer"
+    else:
+        reason = "the steps are too uneven, or it too long, to tell what is lost"
+
+    def find(late: np.ndarray, end: str, option: str) -> Finding:
+        longest = float(steps[late].max(initial=0))
+        meaning = f"up to {longest:.6g} s after the frame before, usually {step:.6g} s; {end}"
+        return Finding("time gap", tuple((np.flatnonzero(late) + 1).tolist()), meaning, option)
+
+    return [
+        find(gone > 0, f"frames lost there: {gone.sum()}", _DETECT),
+        find((steps > _LONG_STEP * step) & (gone == 0), f"nothing is inserted: {reason}", "none: taken as they come"),
+    ]
 
 
 def _difference(one: Frame, other: Frame) -> float:

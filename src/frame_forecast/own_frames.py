@@ -20,13 +20,14 @@ from frame_forecast.files import replacing
 from frame_forecast.findings import examine
 from frame_forecast.header import Header
 from frame_forecast.io.base import Frame
+from frame_forecast.io.grid import Grid
 from frame_forecast.io.masks import Mask
-from frame_forecast.io.series import find_files, renumbered
+from frame_forecast.io.series import find_files, is_folder, renumbered
 from frame_forecast.io.sidecar import SidecarWriter, sidecar_of
-from frame_forecast.io.streams import Stream, check_target, open_reader, open_writer
+from frame_forecast.io.streams import Stream, check_output, open_reader, open_writer
 from frame_forecast.predict import Forecaster
 from frame_forecast.progress import bar
-from frame_forecast.ranges import format_ranges, frame_ranges
+from frame_forecast.ranges import check_ranges, format_ranges, frame_ranges
 from frame_forecast.times import next_times
 
 Task = Literal["forecast", "recreate", "reconstruct"]
@@ -42,12 +43,13 @@ class Request:
         missing: frames to treat as missing, such as ``101-102,200-204``; counted from 0.
         mask: a file that says which pixels are missing: an array, picture or series in which 0 is missing, for
             each frame or one for all; or a sidecar, whose made pixels are missing.
-        detect: treat frames as missing that look broken (`findings.examine`).
+        detect: treat frames as missing that look broken, and insert those that time gaps have lost
+            (`findings.examine`).
         layout: axes of arrays.
         variable: name of the frames in files with several arrays.
 
     Raises:
-        ConfigError: a forecast of no frames.
+        ConfigError: a forecast of no frames, or a list of frames that is none.
     """
 
     task: Task
@@ -61,6 +63,8 @@ class Request:
     def __post_init__(self) -> None:
         if self.task == "forecast" and self.horizon < 1:
             raise ConfigError(f"a horizon of {self.horizon} frames", "1 at least", "say how many frames to forecast")
+        if self.missing is not None:
+            check_ranges(self.missing)
 
 
 def process(
@@ -95,8 +99,9 @@ def process(
     _check_place(source, target, force)
     sidecar = sidecar_of(target)
     with same_warning_once(), open_reader(source, request.layout, request.variable) as stream:
-        check_target(target, stream.header, force)
-        hidden, notes = _hidden(stream, request, console)
+        is_forecast = request.task == "forecast"
+        check_output(target, _continued(stream.header, request.horizon) if is_forecast else stream.header, force)
+        stream, hidden, notes = _hidden(stream, request, console)
         with bar(console, "looking") as progress:
             pairs = _watched(hidden(), progress, stream.header.frames)
             found = streaming.survey(pairs, stream.header, forecaster.longest, stream.name)
@@ -118,7 +123,7 @@ def process(
             )
         header = replace(stream.header, frames=found.frames, scale=found.scale)
         _check_memory(header, found, request)
-        if request.task == "forecast":
+        if is_forecast:
             answers = streaming.forecast(shown, header, found, forecaster, request.horizon)
             header, total = _continued(header, request.horizon), request.horizon
         else:
@@ -127,6 +132,7 @@ def process(
         facts = {
             "source": stream.name,
             "target": target.name,
+            "title": forecaster.title,
             **recipe(request, forecaster),
             "inputs": state_of(source, request),
             **notes,
@@ -138,15 +144,15 @@ def process(
             temporary = stack.enter_context(replacing(sidecar))
             writer = stack.enter_context(open_writer(target, header, force))
             file = stack.enter_context(temporary.open("w", encoding="utf-8"))
-            progress = stack.enter_context(bar(console, f"{request.task} with {forecaster.name}"))
+            progress = stack.enter_context(bar(console, f"{request.task} with {forecaster.title}"))
             beside = SidecarWriter(file, facts, header.height, header.width)
-            count = _Count()
+            count = _Count(int(np.count_nonzero(~found.never)))
             for answer in _watched(answers, progress, total):
                 writer.write(answer.frame)
                 beside.add(answer.made)
                 count.add(answer.made)
             beside.finish()
-    return f"{count} by {forecaster.name}"
+    return f"{count} by {forecaster.title}"
 
 
 class NothingMissing(DataError):
@@ -176,6 +182,12 @@ def _check_place(source: str | Sequence[str], target: Path, force: bool) -> None
     if target.name in ("", ".."):
         raise OutputError(f"output {str(target)!r}", "a file or folder with a name", "give it one")
     place = target.resolve()
+    if isinstance(source, str) and is_folder(Path(source)) and target.suffix and place.parent == Path(source).resolve():
+        raise OutputError(
+            f"{target}, in the folder that is read",
+            f"another place, such as {place.parent.with_name(target.name)}",
+            "choose one: it would be read as a frame the next time",
+        )
     if any(place == one or place in one.parents for one in (file.resolve() for file in find_files(source))):
         raise OutputError(f"{target}, which is the input or holds it", "another place", "choose another name")
     sidecar = sidecar_of(target)
@@ -198,17 +210,22 @@ def _check_memory(header: Header, found: streaming.Survey, request: Request) -> 
 
 
 class _Count:
-    """How much was made."""
+    """How much was made.
 
-    def __init__(self) -> None:
+    Args:
+        most: pixels of a frame that can be made: all but those of which the source never has a value.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._frames = self._whole = self._some = self._pixels = 0
 
     def add(self, made: np.ndarray) -> None:
         pixels = int(np.count_nonzero(made))
         self._frames += 1
-        self._whole += pixels == made.size
-        self._some += 0 < pixels < made.size
-        self._pixels += pixels if pixels < made.size else 0
+        self._whole += pixels == self._most
+        self._some += 0 < pixels < self._most
+        self._pixels += pixels if pixels < self._most else 0
 
     def __str__(self) -> str:
         parts = [f"{self._whole} of {self._frames} frames made"] if self._whole or not self._some else []
@@ -219,24 +236,33 @@ class _Count:
 
 def _hidden(
     stream: Stream, request: Request, console: Console
-) -> tuple[Callable[[], Iterator[tuple[Frame, Frame]]], dict[str, Any]]:
-    """Each frame, and the same less what is to be treated as missing, as often as it is called; and what a sidecar
-    says of that."""
+) -> tuple[Stream, Callable[[], Iterator[tuple[Frame, Frame]]], dict[str, Any]]:
+    """The stream with what time gaps have lost inserted; each frame, and the same less what is to be treated as
+    missing, as often as it is called; and what a sidecar says of that."""
     frames = stream.header.frames
     notes: dict[str, Any] = {}
-    numbers: set[int] = set()
+    numbers: set[int] = set()  # as the stream has them; the sidecar counts those that are inserted, too
+    grid: Grid | None = None
     if request.detect:
         with bar(console, "detecting") as progress:
             findings = examine(stream, progress)
-        frames = findings.frames
+        frames, grid = findings.frames, findings.grid
         broken = np.flatnonzero(findings.broken()).tolist()
         numbers |= set(broken)
-        notes["detected"] = {one.kind: format_ranges(one.frames) for one in findings.findings if one.broken}
+        notes["detected"] = {
+            one.kind: format_ranges(_placed(one.frames, grid)) for one in findings.findings if one.broken
+        }
         console.print(f"detected: {format_ranges(broken) or 'no broken frame'}", markup=False)
     if request.missing is not None:
         if frames is None:
             frames = sum(1 for _ in stream)
         numbers |= set(frame_ranges(request.missing, frames))
+    inserted: set[int] = set()
+    if grid is not None:
+        stream = stream.with_gaps(grid)
+        numbers, inserted = set(_placed(numbers, grid)), set(range(grid.frames)) - set(grid.positions.tolist())
+        notes["detected"]["time gap"] = format_ranges(inserted)
+        console.print(f"inserted: {len(inserted)} frames", markup=False)
     mask = None if request.mask is None else Mask(request.mask, stream.header.height, stream.header.width)
 
     def pairs() -> Iterator[tuple[Frame, Frame]]:
@@ -245,27 +271,32 @@ def _hidden(
             observed = frame.observed
             if number in numbers:
                 observed = np.zeros_like(observed)
-            if masks is not None:
+            if masks is not None and number not in inserted:
                 seen = next(masks, None)
                 if seen is None:
-                    raise DataError(f"{request.mask} of {number} frames", f"one for each of {stream.name}", "add them")
+                    given = number - sum(one < number for one in inserted)
+                    raise DataError(f"{request.mask} of {given} frames", f"one for each of {stream.name}", "add them")
                 observed = observed & seen
             yield frame, replace(frame, observed=observed)
         if masks is not None and mask is not None and not mask.repeats and next(masks, None) is not None:
             raise DataError(f"{request.mask} of more frames", f"one for each of {stream.name}", "cut it")
 
-    return pairs, notes
+    return stream, pairs, notes
+
+
+def _placed(numbers: Iterable[int], grid: Grid | None) -> list[int]:
+    """Frames' numbers among all those of a grid."""
+    return list(numbers) if grid is None else grid.positions[list(numbers)].tolist()
 
 
 def _continued(header: Header, horizon: int) -> Header:
     """The header of the frames after those of another."""
-    frames = header.frames
-    assert frames is not None
     times = None
     if header.times is not None:
         later = next_times(header.times, header.rate, horizon)
         times = None if later[0] is None else np.array(later)
-    return renumbered(replace(header, frames=horizon, times=times), frames)
+    after = replace(header, frames=horizon, times=times)
+    return after if header.frames is None else renumbered(after, header.frames)  # files are always counted
 
 
 def _watched(items: Iterable[Any], progress: Callable[[int, int | None], None], total: int | None) -> Iterator[Any]:

@@ -44,7 +44,9 @@ def load(name_or_path: str | Path, device: str = "auto", precision: str = "auto"
         return Forecaster(create(str(name_or_path)), str(name_or_path), None, device, precision)
     folder = weights.find_folder(name_or_path)
     model, name, contract = weights.load(folder)
-    return Forecaster(model, name, contract, device, precision)
+    forecaster = Forecaster(model, name, contract, device, precision)
+    forecaster.title = str(name_or_path)
+    return forecaster
 
 
 class Forecaster:
@@ -70,6 +72,10 @@ class Forecaster:
             by up to 0.020, and ``mse_frame`` in no more than its fourth digit (the released weights
             on 64 test clips); ask for float32 where two machines should give the same.
 
+    Attributes:
+        name: as given.
+        title: for people: what it was loaded as, such as a tag; else the name.
+
     Raises:
         ConfigError: no such device or precision.
     """
@@ -85,7 +91,7 @@ class Forecaster:
         self.device = torch.device(choose_device(device))
         self.precision = choose_precision(precision, self.device.type)
         self.model = model.eval().to(self.device)
-        self.name = name
+        self.name = self.title = name
         self._contract = contract
 
     def forecast(

@@ -1,7 +1,7 @@
 """Lists of frames as people write them: ``101-102,200-204``, counted from 0, both ends included."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from frame_forecast.errors import ConfigError
@@ -22,14 +22,7 @@ def frame_ranges(text: str, frames: int) -> list[int]:
             not there.
     """
     named: set[int] = set()
-    for part in text.split(","):
-        match = _PART.fullmatch(part)
-        if match is None:
-            raise ConfigError(f"frames {text!r}, of which {part!r} is none", _EXAMPLE, "write them so")
-        first = int(match[1])
-        last = first if match[2] is None else int(match[2])
-        if last < first:
-            raise ConfigError(f"frames {text!r}, of which {part!r} runs backwards", _EXAMPLE, f"write {last}-{first}")
+    for part, first, last in _parts(text):
         if last >= frames:  # before the set is made: it might be a large one
             raise ConfigError(
                 f"frames {text!r}, of which {part!r} is not there",
@@ -38,6 +31,25 @@ def frame_ranges(text: str, frames: int) -> list[int]:
             )
         named.update(range(first, last + 1))
     return sorted(named)
+
+
+def check_ranges(text: str) -> None:
+    """Raises ConfigError for a list that `frame_ranges` takes for no number of frames."""
+    for _ in _parts(text):
+        pass
+
+
+def _parts(text: str) -> Iterator[tuple[str, int, int]]:
+    """Each part of a list, with the first and the last frame that it names."""
+    for part in text.split(","):
+        match = _PART.fullmatch(part)
+        if match is None:
+            raise ConfigError(f"frames {text!r}, of which {part!r} is none", _EXAMPLE, "write them so")
+        first = int(match[1])
+        last = first if match[2] is None else int(match[2])
+        if last < first:
+            raise ConfigError(f"frames {text!r}, of which {part!r} runs backwards", _EXAMPLE, f"write {last}-{first}")
+        yield part, first, last
 
 
 def format_ranges(numbers: Iterable[int]) -> str:

@@ -260,3 +260,10 @@ def test_a_mask_in_a_format_that_blurs_is_refused(tmp_path: Path) -> None:
     Image.fromarray(np.full((8, 9), 255, np.uint8)).save(tmp_path / "m.jpg")
     with pytest.raises(DataError, match=r"a mask whose format blurs what is 0: expected one without loss"):
         Mask(str(tmp_path / "m.jpg"), 8, 9)
+
+
+def test_whether_a_mask_can_be_read_is_known_without_frames(tmp_path: Path) -> None:
+    np.save(tmp_path / "m.npy", SEEN[:, 0])
+    np.testing.assert_array_equal(np.stack(list(Mask(str(tmp_path / "m.npy")))), SEEN)
+    with pytest.raises(DataError, match=r"none\.npy"):
+        Mask(str(tmp_path / "none.npy"))

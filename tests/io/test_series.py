@@ -255,3 +255,67 @@ def test_a_folder_of_nothing_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="missing"):
         write(Clip(values, np.zeros((2, 1, 4, 4), bool), ValueScale(0, 255)), tmp_path / "out")
     assert names_in(tmp_path) == set()
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("way", ["cut", "empty", "text"])
+@pytest.mark.parametrize("bad", [[0], [4], [2, 3], [0, 1, 4]])
+def test_files_that_cannot_be_read_are_missing_frames(bad: list[int], way: str, tmp_path: Path) -> None:
+    for number in range(5):
+        path = picture(tmp_path / "in" / f"{number}.png", number + 1)
+        if number in bad:
+            cut(path) if way == "cut" else path.write_text("no picture" * (way == "text"))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        clip = read(tmp_path / "in")
+    assert values_of(clip) == [-1 if number in bad else number + 1 for number in range(5)]
+    (text,) = [str(one.message) for one in caught if issubclass(one.category, FrameForecastWarning)]
+    assert str(tmp_path / "in" / f"{bad[0]}.png") in text
+    assert all(f"{number}.png" in text for number in bad)
+
+
+@pytest.mark.parametrize("way", ["cut", "empty"])
+def test_a_series_of_which_no_file_can_be_read_is_refused(way: str, tmp_path: Path) -> None:
+    for number in range(3):
+        path = picture(tmp_path / "in" / f"{number}.png", number)
+        cut(path) if way == "cut" else path.write_bytes(b"")
+    with warnings.catch_warnings(action="error"), pytest.raises(DataError, match=r"0\.png.*none of the 3 files"):
+        read(tmp_path / "in")
+
+
+def test_what_does_not_belong_to_a_series_is_no_damage(tmp_path: Path) -> None:
+    files = [picture(tmp_path / "in" / f"{number}.png", number) for number in range(3)]
+    (tmp_path / "in" / "notes.txt").write_text("of the recording")
+    with pytest.raises(DataError, match=r"notes\.txt"):
+        read(f"{tmp_path}/in/*")
+    with pytest.raises(DataError, match=r"7\.png, which is no file"):
+        read([*files, tmp_path / "in" / "7.png"])
+
+
+def dated(folder: Path, hours: list[int], names: list[str]) -> None:
+    """Files of one frame with a time inside, whose value is their hour; the second is damaged."""
+    folder.mkdir()
+    for hour, name in zip(hours, names, strict=True):
+        times = np.array([f"2020-01-01T{hour:02d}:00"], "datetime64[s]")
+        np.savez(folder / name, frames=np.full((1, 6, 8), hour, np.uint8), layout=np.array("THW"), times=times)
+    cut(folder / names[1])
+
+
+def test_a_file_that_cannot_say_its_time_has_that_of_its_name(tmp_path: Path) -> None:
+    hours = [1, 2, 4, 5]  # an hour later than their names
+    dated(tmp_path / "in", hours, [f"20200101{hour - 1:02d}00.npz" for hour in hours])
+    with pytest.warns(FrameForecastWarning, match="202001010100"):
+        clip = read(tmp_path / "in")
+    assert values_of(clip) == [1, -1, -1, 4, 5]
+    assert clip.times is not None
+    assert np.array_equal(clip.times, np.datetime64("2020-01-01T01", "s") + np.arange(5) * np.timedelta64(1, "h"))
+
+
+def test_a_file_of_which_nothing_says_the_time_is_left_out(tmp_path: Path) -> None:
+    dated(tmp_path / "in", [1, 2, 3, 4, 5], [f"scan{letter}.npz" for letter in "abcde"])
+    with pytest.warns(FrameForecastWarning, match=r"scanb\.npz.*left out"):
+        clip = read(tmp_path / "in")
+    assert values_of(clip) == [1, -1, 3, 4, 5]  # where one is missing from the series, as any other

@@ -13,13 +13,13 @@ import pytest
 from peaks import STATUS, peak_of_copying
 
 from frame_forecast.clip import Clip
-from frame_forecast.errors import ConfigError, DataError, OutputError
+from frame_forecast.errors import ConfigError, DataError, FrameForecastWarning, OutputError
 from frame_forecast.header import Header
 from frame_forecast.io import registry
 from frame_forecast.io.base import Frame, Reader, require
 from frame_forecast.io.clips import read, write
-from frame_forecast.io.grid import find_grid
-from frame_forecast.io.streams import open_reader, open_writer
+from frame_forecast.io.grid import Grid, find_grid
+from frame_forecast.io.streams import check_output, open_reader, open_writer
 from frame_forecast.scale import ValueScale
 
 DATA = Path(os.environ.get("FRAME_FORECAST_DATA", "nowhere"))
@@ -307,3 +307,46 @@ def test_real_files_come_back(name: str, shape: tuple[int, ...], target: str, tm
             assert np.array_equal(old.observed, new.observed)
     if target == "out":
         assert files_in(tmp_path / target) == files_in(DATA / name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a.npy", "a.npz", "a.mkv", "a.mp4", "a.webp", "a.gif", "a.gif.gz", "a.tif", "a.nc", "a.h5", "a.zarr", "folder"],
+)
+def test_an_output_is_tried_without_a_trace(name: str, tmp_path: Path) -> None:
+    header = Header("array", 3, 1, 16, 16, np.dtype(np.uint8))
+    check_output(tmp_path / "new" / name, header, force=False)
+    assert files_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.webp", "a.gif", "a.gif.gz", "folder", "a.npy/new/b.npy"])
+def test_an_output_that_cannot_be_is_told_without_a_trace(name: str, tmp_path: Path) -> None:
+    (tmp_path / "a.npy").write_text("mine")
+    with pytest.raises(OutputError, match=name):
+        check_output(tmp_path / name, replace(HEADER, channels=7, dtype=np.dtype("f4")), force=False)
+    assert files_in(tmp_path) == ["a.npy"]
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.pgm.gz"])
+def test_a_series_does_not_fit_into_a_picture(name: str, tmp_path: Path) -> None:
+    header = Header("array", 3, 1, 16, 16, np.dtype(np.uint8))
+    with pytest.raises(OutputError, match="one frame a file"):
+        check_output(tmp_path / name, header, force=False)
+    check_output(tmp_path / name, replace(header, frames=1), force=False)
+    assert files_in(tmp_path) == []
+
+
+def test_frames_at_other_places(tmp_path: Path) -> None:
+    times = np.array([0.0, 0.1, 0.23, 0.53])
+    values = np.arange(1, 5, dtype=np.uint8).repeat(20).reshape(4, 1, 4, 5)
+    write(Clip(values, np.ones((4, 1, 4, 5), bool), ValueScale(0, 255), times), tmp_path / "a.mkv")
+    with pytest.warns(FrameForecastWarning, match="no regular series"):
+        stream = open_reader(tmp_path / "a.mkv")
+    with stream:
+        spread = stream.with_gaps(Grid(np.array([0, 1, 2, 5]), None))
+        assert spread.header.frames == 6
+        frames = list(spread)
+        assert [int(frame.values.max()) for frame in frames] == [1, 2, 3, 0, 0, 4]
+        assert [bool(frame.observed.all()) for frame in frames] == [True] * 3 + [False] * 2 + [True]
+        np.testing.assert_allclose([frame.time for frame in frames], [0, 0.1, 0.23, 0.33, 0.43, 0.53], atol=1e-3)
+        assert len(list(stream)) == 4

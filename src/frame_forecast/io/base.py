@@ -69,16 +69,24 @@ class Frame:
         values: ``(C, H, W)`` in the source's dtype.
         observed: bool ``(1, H, W)``; True = known.
         time: None where it is unknown.
+        damaged: the source has it, but it cannot be read; nothing of it is observed.
     """
 
     values: np.ndarray
     observed: np.ndarray
     time: Time | None = None
+    damaged: bool = False
 
     @classmethod
     def whole(cls, values: np.ndarray, time: Time | None = None) -> Frame:
         """A frame with nothing missing."""
         return cls(values, np.ones((1, *values.shape[1:]), dtype=bool), time)
+
+    @classmethod
+    def missing(cls, header: Header, time: Time | None = None, damaged: bool = False) -> Frame:
+        """A frame of which nothing is observed."""
+        observed = np.zeros((1, header.height, header.width), dtype=bool)
+        return cls(np.zeros(header.shape, header.dtype), observed, time, damaged)
 
 
 class Source(abc.ABC):
@@ -200,12 +208,7 @@ class Writer(abc.ABC):
                 f"{expected} like the header",
                 "open the writer with the header of these frames",
             )
-        if self.written == self.most_frames:
-            raise OutputError(
-                f"more than {self.most_frames} frame for {self.target}",
-                "one: this format has one frame a file",
-                "write to a folder, or choose another suffix",
-            )
+        self.require_room(self.written + 1)
         self._write(frame)
         self.written += 1
 
@@ -218,6 +221,15 @@ class Writer(abc.ABC):
 
     def close(self) -> None:  # noqa: B027 - many writers hold nothing open
         """Lets go of open files, whether or not the file was completed."""
+
+    def require_room(self, frames: int) -> None:
+        """Raises OutputError unless one file can hold so many frames."""
+        if self.most_frames is not None and frames > self.most_frames:
+            raise OutputError(
+                f"more than {self.most_frames} frame for {self.target}",
+                "one: this format has one frame a file",
+                "write to a folder, or choose another suffix",
+            )
 
     def require_values(self, dtypes: str, channels: tuple[int, ...]) -> None:
         """Raises OutputError unless the format can hold such values.

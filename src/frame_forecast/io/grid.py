@@ -18,7 +18,7 @@ class Grid:
 
     Args:
         positions: int64 ``(frames,)``, increasing from 0.
-        rate: frames a second; None where the frames are numbered, not timed.
+        rate: frames a second; None where the frames are numbered, not timed, or their times are uneven.
     """
 
     positions: np.ndarray
@@ -63,25 +63,26 @@ def find_grid(marks: np.ndarray, timed: bool = True) -> Grid | None:
     distances = np.diff(marks.astype(np.float64))
     shortest = distances.min()
     if not shortest > 0:
-        return _irregular(f"frame {int(distances.argmin()) + 1} is not after the one before")
+        return _irregular(f"frame {int(distances.argmin()) + 1} is not after the one before", timed)
     step = float(np.median(distances[distances < 1.5 * shortest]))
     steps = np.rint(distances / step)
     off = np.abs(distances / step - steps)
     if off.max() > _JITTER:
-        return _irregular(f"frame {int(off.argmax()) + 1} is {distances[off.argmax()] / step:.2f} steps after the last")
+        late = int(off.argmax())
+        return _irregular(f"frame {late + 1} is {distances[late] / step:.2f} steps after the last", timed)
     positions = np.concatenate([[0], np.cumsum(steps)]).astype(np.int64)
     missing = int(positions[-1]) + 1 - len(marks)
     if missing > len(marks):
-        return _irregular(f"{missing} frames would be missing among {len(marks)}")
+        return _irregular(f"{missing} frames would be missing among {len(marks)}", timed)
     return Grid(positions, 1 / Fraction(step).limit_denominator(10**6) if timed else None)
 
 
-def _irregular(found: str) -> None:
+def _irregular(found: str, timed: bool) -> None:
     warnings.warn(
         FrameForecastWarning(
             f"no regular series: {found}",
             "the frames are taken as they come, and none is inserted where one may be missing",
-            "check the times or numbers, or give the parts one by one",
+            "check the times, or have --detect insert those that are clear" if timed else "check the numbers",
         ),
         stacklevel=2,
     )

@@ -24,7 +24,7 @@ class Mask:
 
     Args:
         path: a file, folder or glob.
-        height, width: of the frames that it is for.
+        height, width: of the frames that it is for; None = any, to know whether it can be read.
 
     Attributes:
         repeats: there is one, for all frames, and iterating never ends.
@@ -33,7 +33,7 @@ class Mask:
         DataError: it cannot be read, or has another size.
     """
 
-    def __init__(self, path: str, height: int, width: int) -> None:
+    def __init__(self, path: str, height: int | None = None, width: int | None = None) -> None:
         self._path = path
         self._array = _load(Path(path)) if path.endswith(".npy") else None
         if self._array is not None:
@@ -47,7 +47,7 @@ class Mask:
             single = self._single()
             self.repeats = single is not None
             size = (next(self._frames()) if single is None else single).shape[1:]  # a file has one frame at least
-        if size != (height, width):
+        if height is not None and size != (height, width):
             raise DataError(
                 f"{path}, a mask of {size[0]}x{size[1]} pixels",
                 f"{height}x{width} like the frames",
@@ -64,10 +64,11 @@ class Mask:
         return self._frames() if single is None else repeat(single)
 
     def _frames(self) -> Iterator[np.ndarray]:
-        files = find_files(self._path)
-        with reading(self._path), Stream(open_files(files, None), self._path, may_be_bool=True) as stream:
-            for frame in stream:
-                yield _of_frame(frame)
+        with reading(self._path):
+            source = open_files(find_files(self._path), None, strict=True)
+            with Stream(source, self._path, may_be_bool=True) as stream:
+                for frame in stream:
+                    yield _of_frame(frame)
 
     def _single(self) -> np.ndarray | None:
         """The mask of a file with one frame."""

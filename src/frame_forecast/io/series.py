@@ -9,9 +9,9 @@ from typing import final
 
 import numpy as np
 
-from frame_forecast.errors import ConfigError, DataError, FrameForecastWarning, OutputError
+from frame_forecast.errors import ConfigError, DataError, FrameForecastError, FrameForecastWarning, OutputError
 from frame_forecast.header import Header
-from frame_forecast.io.base import Frame, Reader, Source, Writer, reading, suffix_of, writing_file
+from frame_forecast.io.base import Frame, Reader, Source, Time, Writer, reading, suffix_of, writing_file
 from frame_forecast.io.grid import Grid, find_grid
 from frame_forecast.io.names import Naming, natural_key, numbers_in, times_in
 from frame_forecast.io.registry import find_reader, find_store, find_writer, readers, writers
@@ -35,21 +35,34 @@ def find_files(source: str | Path | Sequence[str | Path]) -> list[Path]:
     if source == "":  # Path takes it for the working directory, which no one means by it
         raise DataError("an empty path", "a file, folder or glob", "check what should be there")
     path = Path(source)
-    if path.is_dir() and find_store(path) is None:
+    if is_folder(path):
         return _files_in(path)
+    files = [place for place in find_places(source) if not is_folder(place)]
+    if not files:
+        raise DataError(f"{source}, which no file matches", "files of frames", "check the pattern")
+    return files
+
+
+def find_places(source: str | Path) -> list[Path]:
+    """The path, or the files and folders that a glob matches, in natural order; of one with ``**`` the files."""
+    path = Path(source)
     if path.exists() or not glob.has_magic(str(source)):
         return [path]
     # Path.glob takes no pattern that begins at the root.
     matches = map(Path, glob.glob(str(source), recursive=True))  # noqa: PTH207
-    files = [path for path in matches if path.is_file() or (path.is_dir() and find_store(path) is not None)]
-    if not files:
-        raise DataError(f"{source}, which no file matches", "files of frames", "check the pattern")
-    return sorted(files, key=lambda file: natural_key(str(file)))
+    if "**" in str(source):
+        matches = (one for one in matches if not is_folder(one))
+    return sorted((one for one in matches if one.exists()), key=lambda one: natural_key(str(one)))
 
 
-def open_files(files: list[Path], layout: str | None, variable: str | None = None) -> Source:
-    """A reader of the only file, or a series of several."""
-    return open_file(files[0], layout, variable) if len(files) == 1 else Series(files, layout, variable)
+def is_folder(path: Path) -> bool:
+    """Whether a path is a folder of files, not one file of frames to the user that is a folder on disk."""
+    return path.is_dir() and find_store(path) is None
+
+
+def open_files(files: list[Path], layout: str | None, variable: str | None = None, strict: bool = False) -> Source:
+    """A reader of the only file, or a series of several, ``strict`` or not."""
+    return open_file(files[0], layout, variable) if len(files) == 1 else Series(files, layout, variable, strict)
 
 
 def open_file(path: Path, layout: str | None, variable: str | None = None) -> Reader:
@@ -78,25 +91,33 @@ class Series(Source):
     """Files of one format and size with a frame each.
 
     Times are those in the files, else those in their names, in whose order the frames then come; a file that
-    is missing from a regular series of times or numbers is a missing frame.
+    is missing from a regular series of times or numbers is a missing frame. A file that cannot be read is one too,
+    with a warning that names it, and left out if nothing says when it was.
 
     Args:
         files: two or more, in order.
         layout: of arrays.
         variable: the name of the frames in each file.
+        strict: a file that cannot be read is an error.
 
     Raises:
-        DataError: a file that is damaged or has several frames.
+        DataError: no file that can be read, one that is not there, or one that has several frames or frames unlike
+            the first. A damaged file is found when it is read: none is left then, if all are.
     """
 
     gaps = True
 
-    def __init__(self, files: list[Path], layout: str | None, variable: str | None = None) -> None:
-        first = open_file(files[0], layout, variable)
+    def __init__(
+        self, files: list[Path], layout: str | None, variable: str | None = None, strict: bool = False
+    ) -> None:
+        first = _first_readable(files, layout, variable)
+        self._strict = strict
         self._format = type(first)
         self._variable = variable
         # One guess for all, so that there is one warning.
         self._layout: str | None = first.header.meta.get("layout") if first.takes_layout else None
+        self._suffixes = next(entry.suffixes for entry in readers() if entry.format is self._format)
+        self.header = first.header  # what all others must be like
         _require_single(first)
         names = [file.name for file in files]
         naming, times, self._numbers = None, None, None
@@ -105,14 +126,14 @@ class Series(Source):
         elif numbered := numbers_in(names):
             self._numbers, naming = numbered
         if first.header.times is not None:
-            times = self._times_inside(files)
+            files, times = self._times_inside(files, times)
         order = np.arange(len(files)) if times is None else np.argsort(times, kind="stable")
         self._files = [files[i] for i in order]
         self.header = replace(
             first.header,
             frames=len(files),
             times=None if times is None else times[order],
-            meta={**first.header.meta, _NAMING: naming or Naming("", "".join(_suffixes(files[0])))},
+            meta={**first.header.meta, _NAMING: naming or Naming("", "".join(_suffixes(first.path)))},
         )
         first.close()
 
@@ -132,15 +153,30 @@ class Series(Source):
         return None
 
     def __iter__(self) -> Iterator[Frame]:
+        lost: list[tuple[Path, DataError]] = []
         for number, file in enumerate(self._files):
-            with reading(file), self._open(file) as reader:
-                for frame in reader:
-                    yield frame if self.header.times is None else replace(frame, time=self.header.times[number])
+            try:
+                with self._open(file) as reader, reading(file):
+                    (frame,) = reader
+            except DataError as error:
+                self._require_damaged(file, error)
+                lost.append((file, error))
+                frame = Frame.missing(self.header, damaged=True)
+            yield frame if self.header.times is None else replace(frame, time=self.header.times[number])
+        if len(lost) == len(self._files):
+            raise none_readable(self._files, lost[0][1]) from lost[0][1]
+        if lost:
+            _warn_of_damage(lost, "missing frames", "recreate them, or fetch the files again")
+
+    def _require_damaged(self, file: Path, error: DataError) -> None:
+        """Raises the error again unless it says of a file of the series that it cannot be read, which may be."""
+        if self._strict or isinstance(error, _MisfitError) or suffix_of(file)[0] not in self._suffixes:
+            raise error
 
     def _open(self, file: Path) -> Reader:
         with reading(file):
             if find_reader(file) is not self._format:
-                raise DataError(
+                raise _MisfitError(
                     f"{file}, of another format than {self._files[0].name}",
                     f"{self.header.kind} like the others",
                     "give files of one format, with a glob for example",
@@ -150,19 +186,38 @@ class Series(Source):
             for what in ("shape", "dtype"):
                 given, expected = getattr(reader.header, what), getattr(self.header, what)
                 if given != expected:
-                    raise DataError(
+                    raise _MisfitError(
                         f"{file}, with frames of {what} {given}", f"{expected} like the first", "leave it out"
                     )
             return reader
 
-    def _times_inside(self, files: list[Path]) -> np.ndarray:
-        times = []
-        for file in files:
-            with reading(file), _make(self._format, file, self._layout, self._variable) as reader:
-                if reader.header.times is None:
-                    raise DataError(f"{file}, with no time", "one as in the other files", "leave it out")
-                times.append(reader.header.times[0])
-        return np.array(times)
+    def _times_inside(self, files: list[Path], named: np.ndarray | None) -> tuple[list[Path], np.ndarray]:
+        """Files and their times: for those that cannot be read, those in their names; without any, they are left out.
+
+        Args:
+            files: of the series.
+            named: the times in their names, if there are any.
+        """
+        times: dict[int, Time] = {}
+        lost: list[tuple[Path, DataError]] = []
+        for number, file in enumerate(files):
+            try:
+                with self._open(file) as reader:
+                    if reader.header.times is None:
+                        raise _MisfitError(f"{file}, with no time", "one as in the other files", "leave it out")
+                    times[number] = reader.header.times[0]
+            except DataError as error:
+                self._require_damaged(file, error)
+                lost.append((file, error))
+        read, inside = list(times), np.array(list(times.values()))
+        if not lost:
+            return files, inside
+        if named is None or inside.dtype.kind != "M":
+            _warn_of_damage(lost, "left out, as nothing else says when they were", "fetch the files again")
+            return [files[number] for number in read], inside
+        completed = named + np.median(inside - named[read])  # a name may say the beginning, the file the end
+        completed[read] = inside
+        return files, completed
 
 
 @final
@@ -175,8 +230,15 @@ class SeriesWriter(Writer):
     def __init__(self, path: Path, header: Header, target: Path) -> None:
         super().__init__(path, header, target)
         self._naming: Naming = header.meta[_NAMING]
-        self._entry = find_writer(Path(self._naming.name(0, None)), header.kind)
+        self._format, _ = self.of_files(header)
         path.mkdir()
+
+    @staticmethod
+    def of_files(header: Header) -> tuple[type[Writer], Header]:
+        """The writer for each file of a folder, and a header it takes; given one from `header_for`."""
+        name = Path(header.meta[_NAMING].name(0, None))
+        times = None if header.times is None else header.times[:1]
+        return find_writer(name, header.kind).format, replace(header, frames=1, times=times)
 
     @classmethod
     def suffix(cls, header: Header) -> str:
@@ -202,7 +264,7 @@ class SeriesWriter(Writer):
             raise OutputError(f"two frames named {name} for {self.target}", "a time of its own for each", "check them")
         times = None if frame.time is None else np.array([frame.time])
         header = replace(self.header, frames=1, times=times)
-        with writing_file(self._entry.format, self.path / name, header, self.target / name) as writer:
+        with writing_file(self._format, self.path / name, header, self.target / name) as writer:
             writer.write(frame)
 
     def finish(self) -> None:
@@ -219,9 +281,44 @@ def renumbered(header: Header, frames: int) -> Header:
     return replace(header, meta={**header.meta, _NAMING: later})
 
 
+class _MisfitError(DataError):
+    """A file that can be read but does not belong to a series."""
+
+
+def _first_readable(files: list[Path], layout: str | None, variable: str | None) -> Reader:
+    """A reader of the first file of a series that has one.
+
+    Raises:
+        DataError: a file is not there, or none can be read.
+    """
+    absent = next((file for file in files if not file.exists()), None)
+    if absent is not None:
+        raise DataError(f"{absent}, which is no file", "a file of frames", "check the path")
+    errors: list[DataError] = []
+    for file in files:
+        try:
+            return open_file(file, layout, variable)
+        except DataError as error:
+            errors.append(error)
+    raise none_readable(files, errors[0]) from errors[0]
+
+
+def none_readable(files: list[Path], error: FrameForecastError) -> DataError:
+    """The error for several files of which none can be read, given that of the first."""
+    found = f"{error.given} (and none of the {len(files)} files can be read)"
+    return DataError(found, error.expected, error.next_step)
+
+
+def _warn_of_damage(lost: list[tuple[Path, DataError]], meaning: str, next_step: str) -> None:
+    """Warns of files that cannot be read, with the reason for the first."""
+    others = ", ".join(file.name for file, _ in lost[1:6]) + ", ..." * (len(lost) > 6)
+    found = lost[0][1].given + f", and as bad {others} ({len(lost)} files)" * (len(lost) > 1)
+    warnings.warn(FrameForecastWarning(found, meaning, next_step), stacklevel=3)
+
+
 def _require_single(reader: Reader) -> None:
     if reader.header.frames != 1:
-        raise DataError(
+        raise _MisfitError(
             f"{reader.path}, with {reader.header.frames or 'several'} frames, among other files",
             "a frame a file",
             "read it by itself",

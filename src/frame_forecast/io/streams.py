@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +15,7 @@ from frame_forecast.errors import DataError, OutputError
 from frame_forecast.files import replacing, writing
 from frame_forecast.header import Header
 from frame_forecast.io.base import Frame, Source, Time, Writer, reading, unreadable, writing_file
+from frame_forecast.io.grid import Grid
 from frame_forecast.io.registry import find_store, find_writer, makes_store
 from frame_forecast.io.series import SeriesWriter, find_files, open_files
 from frame_forecast.scale import ValueScale
@@ -114,6 +116,23 @@ def check_target(target: Path, header: Header, force: bool) -> tuple[type[Writer
     return make, own
 
 
+def check_output(target: Path, header: Header, force: bool) -> None:
+    """Begins a file, or one of a folder's, and drops it: for what is found out too late otherwise, after long work.
+
+    Raises:
+        OutputError: as `check_target`, or the format cannot hold such frames, or the place cannot be written.
+        ConfigError: a package is not installed.
+    """
+    make, own = check_target(target, header, force)
+    if make is SeriesWriter:
+        make, own = SeriesWriter.of_files(own)
+    folder = next(folder for folder in target.absolute().parents if folder.exists())
+    with writing(target), tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=folder) as place:
+        writer = make(Path(place) / target.name, own, target)
+        writer.close()
+    writer.require_room(own.frames or 1)
+
+
 def scale_of_range(low: float, high: float, dtype: np.dtype) -> ValueScale:
     """The scale of values that run from ``low`` to ``high``, both observed; floats in [0, 1] stay as they are."""
     if dtype.kind == "f" and low >= 0 and high <= 1:
@@ -130,6 +149,7 @@ class Stream(Source):
         source: a reader or a series.
         name: for messages.
         may_be_bool: frames may be masks.
+        grid: the places of the source's frames, if those are to be others than the source says.
 
     Attributes:
         name: of what was opened.
@@ -138,12 +158,12 @@ class Stream(Source):
         DataError: a single frame, or values that are no numbers.
     """
 
-    def __init__(self, source: Source, name: str, may_be_bool: bool = False) -> None:
+    def __init__(self, source: Source, name: str, may_be_bool: bool = False, grid: Grid | None = None) -> None:
         if source.header.dtype == bool and not may_be_bool:
             raise DataError(f"{name}: an array of bool", "integers or floats", "convert it, for example to uint8")
         self._source = source
         self.name = name
-        self._grid = source.grid()
+        self._grid = grid or source.grid()
         header = source.header
         if self._grid is not None:
             times = None if header.times is None else self._grid.fill(header.times)
@@ -162,7 +182,7 @@ class Stream(Source):
                     raise unreadable(self.name, f"more than the {given} frames that are declared")
                 position = given if self._grid is None else int(self._grid.positions[given])
                 while made < position:
-                    yield self._missing(made)
+                    yield Frame.missing(self.header, self._time(made))
                     made += 1
                 checked = self._checked(frame, made)
                 seen |= bool(checked.observed.any())
@@ -180,9 +200,19 @@ class Stream(Source):
     def close(self) -> None:
         self._source.close()
 
-    def _missing(self, number: int) -> Frame:
-        C, H, W = self.header.shape
-        return Frame(np.zeros((C, H, W), self.header.dtype), np.zeros((1, H, W), bool), self._time(number))
+    @property
+    def recorded(self) -> bool:
+        """Times are known and not chosen: a frame that comes late comes after others that are lost."""
+        times = self.header.times
+        return times is not None and (self._source.gaps or times.dtype.kind == "M")
+
+    def with_gaps(self, grid: Grid) -> Stream:
+        """The same frames with unobserved ones inserted; only for a stream without a grid of its own.
+
+        Args:
+            grid: the places of the frames.
+        """
+        return Stream(self._source, self.name, grid=grid)
 
     def _checked(self, frame: Frame, number: int) -> Frame:
         """The frame with what is no number unobserved, and its time if the header has it."""

@@ -109,9 +109,7 @@ class VideoReader(Reader):
             for position, frame in self._placed():
                 if frame is None:
                     lost.append(position)
-                    _, H, W = self.header.shape
-                    nothing = np.zeros(self.header.shape, self.header.dtype)
-                    yield Frame(nothing, np.zeros((1, H, W), bool), times[position])
+                    yield Frame.missing(self.header, times[position], damaged=True)
                     continue
                 array = frame.to_ndarray(format=self._array, interpolation=bicubic)
                 array = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
