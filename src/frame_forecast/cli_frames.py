@@ -56,6 +56,13 @@ Detect = Annotated[
         "(see data check).",
     ),
 ]
+Score = Annotated[
+    Path | None,
+    typer.Option(
+        help="CSV file to write: how far each frame is from what the model reconstructs from the others, and how unusual "
+        "that is. Without -o, this alone."
+    ),
+]
 Suffix = Annotated[str | None, typer.Option(help="Of the outputs of many inputs, such as .mkv; by default theirs.")]
 Shard = Annotated[str | None, typer.Option(help="2/8 does the second of eight shares of many inputs.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
@@ -107,7 +114,8 @@ def recreate(
 
 def reconstruct(
     inputs: Inputs,
-    out: Out,
+    out: Out | None = None,
+    score: Score = None,
     missing: Missing = None,
     mask: Mask = None,
     detect: Detect = False,
@@ -122,7 +130,7 @@ def reconstruct(
     """Write your own file as a model understands it, each frame from the others: noise and faults stand out."""
     from frame_forecast.own_frames import Request
 
-    request = Request("reconstruct", 0, missing, mask, detect, layout, variable)
+    request = Request("reconstruct", 0, missing, mask, detect, layout, variable, None if score is None else str(score))
     _run(inputs, out, request, model, suffix, shard, force, device)
 
 
@@ -148,7 +156,7 @@ def _end_in_order_when_stopped() -> None:
 
 def _run(
     inputs: list[str],
-    out: Path,
+    out: Path | None,
     request: "Request",
     model: str,
     suffix: str | None,
