@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Annotated, cast
 from unittest import mock
@@ -108,7 +108,7 @@ def rounds(frames: int, rng: np.random.Generator) -> Iterator[list[int]]:
         count = min(left, max(1, frames // _APART))
         # One of each of as many equal parts of the file, and none of the first or last two of a part.
         edges = np.linspace(0, frames, count + 1).astype(int)
-        yield [int(rng.integers(a + 2, b - 2)) for a, b in zip(edges, edges[1:], strict=False)]
+        yield [int(rng.integers(a + 2, b - 2)) for a, b in pairwise(edges)]
         left -= count
 
 

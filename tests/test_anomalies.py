@@ -3,6 +3,7 @@
 import csv
 import math
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import pytest
@@ -21,14 +22,17 @@ def steady(count: int = 21) -> np.ndarray:
 
 
 def test_a_score_is_a_drop_in_robust_standard_deviations() -> None:
-    psnr = steady()
-    psnr[9:12] = 24, 19.5, 24
-    # Frames two to four away have 30, 31, 30 dB twice; the other drops are -0.5, 0 or 0.5 and, beside, some 6 dB.
-    score, flagged = score_of(psnr, 10)
-    assert score == pytest.approx((30 - 19.5) / (1.4826 * 0.5))
-    assert flagged
-    assert not score_of(psnr, 9)[1]
-    assert not score_of(psnr, 11)[1]
+    psnr = np.random.default_rng(0).normal(30, 1.5, 60)
+    psnr[29:32] = 24, 15, 24
+
+    def drop(t: int) -> float:
+        return median([psnr[t + k] for k in (-4, -3, -2, 2, 3, 4) if 0 <= t + k < 60]) - psnr[t]
+
+    for t in range(60):
+        others = [abs(drop(s)) for s in range(max(0, t - 15), min(60, t + 16)) if s != t]
+        score, flagged = score_of(psnr, t)
+        assert score == pytest.approx(drop(t) / max(1.4826 * median(others), 0.5))
+        assert flagged == (t == 30)
 
 
 @pytest.mark.parametrize(

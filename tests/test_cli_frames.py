@@ -274,9 +274,7 @@ def test_a_command_that_is_stopped_leaves_nothing_behind(name: str, tmp_path: Pa
 
 def test_scores_beside_an_output_and_alone(command: Command) -> None:
     outcome = command("reconstruct in.npy --missing 3 --score scores.csv -o out.npy --model linear")
-    assert outcome == Outcome(
-        0, "done: in.npy -> out.npy: 8 of 8 frames made by linear; 0 flagged in scores.csv\n", ""
-    )
+    assert outcome == Outcome(0, "done: in.npy -> out.npy: 8 of 8 frames made by linear; 0 flagged in scores.csv\n", "")
     lines = Path("scores.csv").read_text().splitlines()
     assert lines[0] == "frame,time,rmse,psnr,score,flagged"
     assert [line.split(",")[0] for line in lines[1:]] == [str(t) for t in range(T)]

@@ -59,8 +59,8 @@ Detect = Annotated[
 Score = Annotated[
     Path | None,
     typer.Option(
-        help="CSV file to write: how far each frame is from what the model reconstructs from the others, and how unusual "
-        "that is. Without -o, this alone."
+        help="CSV file to write: how far each frame is from what the model reconstructs from the others, and how "
+        "unusual that is. Without -o, this alone."
     ),
 ]
 Suffix = Annotated[str | None, typer.Option(help="Of the outputs of many inputs, such as .mkv; by default theirs.")]

@@ -226,7 +226,7 @@ class _Tally:
 
     def result(self) -> Findings:
         """Looks at all the numbers together."""
-        lost, change = np.array(self._lost), np.array(self._change)
+        lost = np.array(self._lost)
         pixels = self._header.height * self._header.width
         first, last = self._times
         steps = np.diff(np.array(self._seconds))
@@ -275,7 +275,9 @@ class _Tally:
         change = np.array(self._change)
         blank = faults.blank(np.array(self._detail))
         flat = np.frombuffer(self._flat, dtype=bool) & ~blank
-        frozen = faults.frozen(np.where(blank | flat, np.nan, change))  # where nothing is seen, nothing moves or freezes
+        frozen = faults.frozen(
+            np.where(blank | flat, np.nan, change)
+        )  # where nothing is seen, nothing moves or freezes
         # Between two blanks, which are alike, a good frame would be the one that is not.
         unforeseen = faults.unforeseen(*self._misfit.numbers()) & ~np.convolve(blank, [True] * 3)[1:-1]
         odd = (faults.odd(change, np.array(self._skip)) | unforeseen) & ~blank & ~frozen
