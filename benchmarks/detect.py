@@ -1,8 +1,9 @@
 """How many broken frames `--detect` finds in real files, how many good ones it takes for broken, and what it costs.
 
 Six kinds of faults are put into single frames of a video, an animation, a microscopy stack and a radar event, twenty
-of each kind, a few at a time; and these and four more radar events are looked at as they are. Each is done by all the rules, and without
-what neighbours predict, as before that was there. The files are looked for in ``FRAME_FORECAST_DATA``::
+of each kind, a few at a time; and these and four more radar events are looked at as they are. Each is done by all the
+rules, and without what neighbours predict, as before that was there. The files are looked for in
+``FRAME_FORECAST_DATA``::
 
     python benchmarks/detect.py --out benchmarks/results/detect.csv
 """
@@ -28,7 +29,8 @@ from frame_forecast.misfit import Misfit
 
 FILES = ["video/cockatoo.mp4", "video/newtonscradle.gif", "video/calcium_imaging.tif", "radar/mch/20150515"]
 CLEAN = ["radar/mch/20160711", "radar/KNMI/2010/08", "radar/fmi/pgm/20160928", "radar/bom/prcp-c10/66/2020/10/31"]
-"""Looked at as they are alone."""
+"""Looked at as they are, and no more."""
+ALL = FILES + CLEAN
 FRAMES = 140  # of each file at most: they are held in memory, and looked at some hundred times
 FAULTS = 20  # of each kind
 _APART = 10  # of so many frames one is broken at most
@@ -161,7 +163,7 @@ def measurements(files: list[str], data: Path) -> Iterator[dict[str, object]]:
 
 def main(
     out: Annotated[Path, typer.Option(help="CSV file to write.")] = Path("benchmarks/results/detect.csv"),
-    file: Annotated[list[str], typer.Option(help="May be given several times.")] = [*FILES, *CLEAN],
+    file: Annotated[list[str], typer.Option(help="May be given several times.")] = ALL,
 ) -> None:
     """Measures, prints and writes."""
     data = os.environ.get("FRAME_FORECAST_DATA")

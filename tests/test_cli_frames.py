@@ -296,7 +296,7 @@ def test_scores_beside_an_output_and_alone(command: Command) -> None:
         ("reconstruct in.npy --score out.npy -o out.npy", "another place"),
         ("reconstruct in.npy --score out/scores.csv -o out", "another place"),
         ("reconstruct in.npy --score there.csv", "--force"),
-        ("reconstruct in.npy --score clips", "scores"),
+        ("reconstruct in.npy --score clips", "writing clips"),
         ("reconstruct clips/c0.npy clips/c1.npy --score scores.csv", "one input"),
         ("reconstruct clips/c0.npy clips/c1.npy --score scores.csv -o out", "one input"),
     ],

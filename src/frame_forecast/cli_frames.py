@@ -17,15 +17,14 @@ Inputs = Annotated[
         "several files of several frames, and several folders, are done one after the other.",
     ),
 ]
-Out = Annotated[
-    Path,
-    typer.Option(
-        "--out",
-        "-o",
-        help="File to write, of the format that its suffix says; without one a folder: a file for each frame of a "
-        "series, or for each of many inputs. One file goes into a folder that is there.",
-    ),
-]
+_OUT = typer.Option(
+    "--out",
+    "-o",
+    help="File to write, of the format that its suffix says; without one a folder: a file for each frame of a "
+    "series, or for each of many inputs. One file goes into a folder that is there.",
+)
+Out = Annotated[Path, _OUT]
+OutOrNone = Annotated[Path | None, _OUT]
 ModelName = Annotated[
     str,
     typer.Option(
@@ -114,7 +113,7 @@ def recreate(
 
 def reconstruct(
     inputs: Inputs,
-    out: Out | None = None,
+    out: OutOrNone = None,
     score: Score = None,
     missing: Missing = None,
     mask: Mask = None,
