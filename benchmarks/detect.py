@@ -79,7 +79,7 @@ def block_noise(frame: Frame, far: Frame, low: float, high: float, rng: np.rando
 
 def another(frame: Frame, far: Frame, low: float, high: float, rng: np.random.Generator) -> np.ndarray:
     """The frame that is furthest from it in time."""
-    return far.values
+    return far.values.copy()
 
 
 KINDS: list[Callable[..., np.ndarray]] = [torn, shifted, wrong_gain, half_black, block_noise, another]
@@ -130,6 +130,8 @@ def look(
     rng = np.random.default_rng(0)
     for numbers in rounds(len(frames), rng):
         broken = {t: kind(frames[t], frames[0 if 2 * t > len(frames) else -1], low, high, rng) for t in numbers}
+        for values in broken.values():
+            values[~np.isfinite(values)] = low  # what is out of a radar's reach was moved into it
         yield numbers, findings.examine(cast(Stream, Broken(header, frames, broken))).broken()
 
 
