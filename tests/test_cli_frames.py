@@ -286,3 +286,37 @@ def test_a_command_that_is_stopped_leaves_nothing_behind(name: str, tmp_path: Pa
         err = running.communicate(timeout=120)[1]
     assert (running.returncode, err) == (128 + number, "frame-forecast: interrupted\n")
     assert [path.name for path in tmp_path.iterdir()] == ["in.npy"]
+
+
+def test_scores_beside_an_output_and_alone(command: Command) -> None:
+    outcome = command("reconstruct in.npy --missing 3 --score scores.csv -o out.npy --model linear")
+    assert outcome == Outcome(0, "done: in.npy -> out.npy: 8 of 8 frames made by linear; 0 flagged in scores.csv\n", "")
+    lines = Path("scores.csv").read_text().splitlines()
+    assert lines[0] == "frame,time,rmse,psnr,score,flagged"
+    assert [line.split(",")[0] for line in lines[1:]] == [str(t) for t in range(T)]
+    assert lines[4] == "3,,,,,false"
+    error = noise()[5].astype(float) - np.load("out.npy")[5]
+    assert float(lines[6].split(",")[2]) == pytest.approx(np.sqrt(np.square(error).mean()), rel=1e-5)
+    before = Path("scores.csv").read_bytes()
+    outcome = command("reconstruct in.npy --missing 3 --score alone/scores.csv --model linear")
+    assert outcome.code == 0, outcome
+    assert outcome.out.startswith("done: in.npy -> alone/scores.csv: ")
+    assert Path("alone/scores.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("reconstruct in.npy", "no output"),
+        ("reconstruct in.npy --score in.npy --force", "another place"),
+        ("reconstruct in.npy --score out.npy -o out.npy", "another place"),
+        ("reconstruct in.npy --score out/scores.csv -o out", "another place"),
+        ("reconstruct in.npy --score there.csv", "--force"),
+        ("reconstruct in.npy --score clips", "writing clips"),
+        ("reconstruct clips/c0.npy clips/c1.npy --score scores.csv", "one input"),
+        ("reconstruct clips/c0.npy clips/c1.npy --score scores.csv -o out", "one input"),
+    ],
+)
+def test_scores_that_cannot_be(line: str, word: str, command: Command) -> None:
+    Path("there.csv").write_text("mine")
+    refused(command, line, word)

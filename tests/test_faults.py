@@ -95,3 +95,22 @@ def test_lost(steps: list[float], counts: dict[int, int]) -> None:
         found = faults.lost(unit * np.array(steps, float))
         assert {int(place): int(found[place]) for place in np.flatnonzero(found)} == counts
         assert len(found) == len(steps)
+
+
+@pytest.mark.parametrize(
+    ("error", "apart", "frames"),
+    [
+        ([NAN, 1, 1, 9, 1, 1, NAN], [NAN, 2, 2, 2, 2, 2, NAN], [3]),
+        ([NAN, 1, NAN, 1, 9, NAN, 1, 1, 1, NAN], [NAN, *[2] * 8, NAN], [4]),
+        ([NAN, 1, 1, 2.9, 1, 1, NAN], [NAN, 2, 2, 2, 2, 2, NAN], []),  # noise
+        ([NAN, 1, 1, 9, 1, 1, NAN], [NAN, 2, 2, 9.1, 2, 2, NAN], []),  # the neighbours are apart, too
+        ([NAN, 1, 1, 9, 9, 1, 1, 1, NAN], [NAN, *[2] * 7, NAN], []),  # flickers
+        ([NAN, 9, 1, 9, 1, 9, 1, 9, NAN], [NAN, *[2] * 7, NAN], []),  # more than a third
+        ([NAN, 0, 0, 0.19, 0, 0, NAN], [NAN, 0, 0, 0, 0, 0, NAN], []),  # a cursor that blinks
+        ([NAN, 0, 0, 0, 0, NAN], [NAN, 0, 0, 0, 0, NAN], []),
+        ([NAN, NAN], [NAN, NAN], []),
+    ],
+)
+def test_unforeseen(error: list[float], apart: list[float], frames: list[int]) -> None:
+    found = faults.unforeseen(np.array(error), np.array(apart), np.full(len(error), 10.0))
+    assert np.flatnonzero(found).tolist() == frames

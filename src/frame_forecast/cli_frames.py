@@ -17,15 +17,14 @@ Inputs = Annotated[
         "several files of several frames, and several folders, are done one after the other.",
     ),
 ]
-Out = Annotated[
-    Path,
-    typer.Option(
-        "--out",
-        "-o",
-        help="File to write, of the format that its suffix says; without one a folder: a file for each frame of a "
-        "series, or for each of many inputs. One file goes into a folder that is there.",
-    ),
-]
+_OUT = typer.Option(
+    "--out",
+    "-o",
+    help="File to write, of the format that its suffix says; without one a folder: a file for each frame of a "
+    "series, or for each of many inputs. One file goes into a folder that is there.",
+)
+Out = Annotated[Path, _OUT]
+OutOrNone = Annotated[Path | None, _OUT]
 ModelName = Annotated[
     str,
     typer.Option(
@@ -59,6 +58,13 @@ Detect = Annotated[
         "--detect",
         help="Treat frames as missing that look black, frozen or corrupt, and insert those that time gaps have lost "
         "(see data check).",
+    ),
+]
+Score = Annotated[
+    Path | None,
+    typer.Option(
+        help="CSV file to write: how far each frame is from what the model reconstructs from the others, and how "
+        "unusual that is. Without -o, this alone."
     ),
 ]
 Suffix = Annotated[str | None, typer.Option(help="Of the outputs of many inputs, such as .mkv; by default theirs.")]
@@ -114,7 +120,8 @@ def recreate(
 
 def reconstruct(
     inputs: Inputs,
-    out: Out,
+    out: OutOrNone = None,
+    score: Score = None,
     missing: Missing = None,
     mask: Mask = None,
     detect: Detect = False,
@@ -130,7 +137,7 @@ def reconstruct(
     """Write your own file as a model understands it, each frame from the others: noise and faults stand out."""
     from frame_forecast.own_frames import Request
 
-    request = Request("reconstruct", 0, missing, mask, detect, layout, variable)
+    request = Request("reconstruct", 0, missing, mask, detect, layout, variable, None if score is None else str(score))
     _run(inputs, out, request, model, candidate, suffix, shard, force, device)
 
 
@@ -156,7 +163,7 @@ def _end_in_order_when_stopped() -> None:
 
 def _run(
     inputs: list[str],
-    out: Path,
+    out: Path | None,
     request: "Request",
     model: str,
     candidate: list[str] | None,

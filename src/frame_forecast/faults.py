@@ -1,5 +1,5 @@
-"""Frames that look broken, told from a few numbers of each: `blank`, `frozen` and `odd`; and those that are gone
-from between two: `lost`.
+"""Frames that look broken, told from a few numbers of each: `blank`, `frozen`, `odd` and `unforeseen`; and those that
+are gone from between two: `lost`.
 
 Nothing in a frame says that it is broken: a black one may be night, one like the last a scene that stands
 still. What tells is the frames around it, so each rule compares with what is usual in the clip, and asks that
@@ -29,6 +29,10 @@ _THAW = 1.25
 """Times the change before a freeze: the change after it is larger, as motion has gone on behind it."""
 _ODD = 3.0
 """Times the distance between its neighbours: how far an odd frame is from both; 1 where all is well."""
+_UNFORESEEN = 3.0
+"""Times the usual distance from what the neighbours show: noise alone is below 1.5."""
+_FAINT = 0.02
+"""Of the usual contrast: what is less may be a cursor that blinks in a picture that stands still."""
 _NEAR = 0.25
 """Of the usual step: how far one may be from it, or from twice it and more, and still be one, or two and more."""
 
@@ -91,6 +95,28 @@ def odd(change: np.ndarray, skip: np.ndarray) -> np.ndarray:
     nearest = np.minimum(values[:-1], values[1:])
     found[seen[:-1]] = nearest >= _ODD * np.maximum(skip[seen[1:]], usual)
     return _unless_habit(found, len(seen) + 1)
+
+
+def unforeseen(error: np.ndarray, apart: np.ndarray, contrast: np.ndarray) -> np.ndarray:
+    """Single frames that are further from what their neighbours show than these are from one another: torn, shifted,
+    partly black, of another brightness.
+
+    Not so a cut, the frames after which are like one another, nor motion, however fast, that goes on. Two in a row
+    are none: next to a single fault all is well, so these flicker.
+
+    Args:
+        error, apart, contrast: ``(frames,)`` from `misfit.Misfit.numbers`.
+
+    Returns:
+        bool ``(frames,)``.
+    """
+    found, seen, values, usual = _start(error)
+    if not len(seen):
+        return found
+    least = max(_UNFORESEEN * usual, _FAINT * float(np.nanmedian(contrast)))
+    for start, stop in _runs(values > np.maximum(apart[seen], least)):
+        found[seen[start]] = stop == start + 1
+    return _unless_habit(found, len(seen) + 2)
 
 
 def lost(steps: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from frame_forecast.header import Header
 from frame_forecast.io.base import Frame, Time
 from frame_forecast.io.grid import Grid
 from frame_forecast.io.streams import Stream
+from frame_forecast.misfit import Misfit
 from frame_forecast.ranges import format_ranges
 
 SCHEMA = 1
@@ -184,6 +185,7 @@ class _Tally:
         self._lost = array("q")  # pixels of each frame
         self._detail, self._change, self._skip, self._seconds = array("d"), array("d"), array("d"), array("d")
         self._flat, self._damaged = bytearray(), bytearray()
+        self._misfit = Misfit(header.scale)
         self._last: Frame | None = None
         self._last_but_one: Frame | None = None
         self._ever = np.zeros((1, header.height, header.width), dtype=bool)
@@ -205,6 +207,7 @@ class _Tally:
         if not seen:
             self._detail.append(math.nan)
             self._flat.append(False)
+            self._misfit.skip()
             return
         flat, variance = True, 0.0
         for plane in frame.values:
@@ -214,12 +217,16 @@ class _Tally:
             flat &= bool(low == high)
             variance += _variance(known) if low < high else 0.0
         self._flat.append(flat)
+        if flat:  # nothing is foretold from it, nor is it far from what is
+            self._misfit.skip()
+        else:
+            self._misfit.add(frame.values, frame.observed)
         self._detail.append(math.sqrt(variance / len(frame.values)))
         self._last, self._last_but_one = frame, self._last
 
     def result(self) -> Findings:
         """Looks at all the numbers together."""
-        lost, change = np.array(self._lost), np.array(self._change)
+        lost = np.array(self._lost)
         pixels = self._header.height * self._header.width
         first, last = self._times
         steps = np.diff(np.array(self._seconds))
@@ -228,7 +235,7 @@ class _Tally:
         parts = [
             *self._missing(lost, pixels),
             Finding("corrupt", _numbers(np.frombuffer(self._damaged, dtype=bool)), "cannot be read", _NEITHER),
-            *_broken(np.array(self._detail), change, np.array(self._skip), np.frombuffer(self._flat, dtype=bool)),
+            *self._broken(),
         ]
         gone = faults.lost(steps) if step and self._recorded else np.zeros(len(steps), dtype=np.int64)
         if step:
@@ -263,21 +270,25 @@ class _Tally:
             Finding("missing pixels", _numbers(partly), meaning, _NEITHER),
         ]
 
-
-def _broken(detail: np.ndarray, change: np.ndarray, skip: np.ndarray, flat: np.ndarray) -> list[Finding]:
-    """What `faults` says, and what it lets pass though it might be a fault."""
-    blank = faults.blank(detail)
-    flat = flat & ~blank
-    frozen = faults.frozen(np.where(blank | flat, np.nan, change))  # where nothing is seen, nothing moves or freezes
-    odd = faults.odd(change, skip) & ~blank & ~frozen
-    still = (change == 0) & ~blank & ~frozen & ~flat
-    return [
-        Finding("blank", _numbers(blank), "black, or one value all over, unlike those beside them", _DETECT, True),
-        Finding("frozen", _numbers(frozen), "like the frame before, while the scene moves on", _DETECT, True),
-        Finding("corrupt", _numbers(odd), "far from both neighbours, which are alike", _DETECT, True),
-        Finding("flat", _numbers(flat), "one value all over; not taken for faults", _NAME),
-        Finding("still", _numbers(still), "equal to the frame before; not taken for faults", _NAME),
-    ]
+    def _broken(self) -> list[Finding]:
+        """What `faults` says, and what it lets pass though it might be a fault."""
+        change = np.array(self._change)
+        blank = faults.blank(np.array(self._detail))
+        flat = np.frombuffer(self._flat, dtype=bool) & ~blank
+        frozen = faults.frozen(
+            np.where(blank | flat, np.nan, change)
+        )  # where nothing is seen, nothing moves or freezes
+        # Between two blanks, which are alike, a good frame would be the one that is not.
+        unforeseen = faults.unforeseen(*self._misfit.numbers()) & ~np.convolve(blank, [True] * 3)[1:-1]
+        odd = (faults.odd(change, np.array(self._skip)) | unforeseen) & ~blank & ~frozen
+        still = (change == 0) & ~blank & ~frozen & ~flat
+        return [
+            Finding("blank", _numbers(blank), "black, or one value all over, unlike those beside them", _DETECT, True),
+            Finding("frozen", _numbers(frozen), "like the frame before, while the scene moves on", _DETECT, True),
+            Finding("corrupt", _numbers(odd), "unlike both neighbours, which are alike", _DETECT, True),
+            Finding("flat", _numbers(flat), "one value all over; not taken for faults", _NAME),
+            Finding("still", _numbers(still), "equal to the frame before; not taken for faults", _NAME),
+        ]
 
 
 def _time_gaps(steps: np.ndarray, step: float, gone: np.ndarray, recorded: bool) -> list[Finding]:

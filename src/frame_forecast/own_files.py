@@ -40,7 +40,7 @@ class Outcome:
 
 def process_all(
     sources: Sequence[str],
-    target: Path,
+    target: Path | None,
     request: Request,
     forecaster: Forecaster | Candidates,
     *,
@@ -61,7 +61,8 @@ def process_all(
 
     Args:
         sources: files, folders or globs.
-        target: a file for one input, a folder for many or for a series of pictures.
+        target: a file for one input, a folder for many or for a series of pictures; None = the request's scores
+            alone.
         request, forecaster, force, console: as for `process`.
         suffix: of the files in the folder; None = the input's.
         shard: ``2/8`` does the second of eight equal shares of the inputs.
@@ -86,7 +87,7 @@ def process_all(
         inputs = [file for source in sources for file in find_files(source)]
         # A glob that matches one file is not known to do so by who wrote it.
         found = inputs != [Path(source) for source in sources]
-        is_one = bool(target.suffix) or not (found or suffix is not None or shard is not None)
+        is_one = target is None or bool(target.suffix) or not (found or suffix is not None or shard is not None)
         if len(inputs) > 1:
             is_one = _is_series(inputs, request)
     if is_one:
@@ -94,11 +95,13 @@ def process_all(
             option = "--shard" if shard is not None else "--suffix"
             raise ConfigError(f"{option} with one input", "many, and a folder for them", f"leave {option} out")
         source, name = (sources[0],) * 2 if len(sources) == 1 else ([*map(str, inputs)], f"{inputs[0]} and others")
-        if len(inputs) == 1 and is_folder(target) and not _is_output(target.resolve()):
+        if target is not None and len(inputs) == 1 and is_folder(target) and not _is_output(target.resolve()):
             target = target / inputs[0].name
         detail = process(source, target, request, forecaster, force=force, console=console)
-        tell(outcome := Outcome(name, target, "done", detail))
+        tell(outcome := Outcome(name, target or Path(request.score or ""), "done", detail))
         return [outcome]
+    if target is None or request.score is not None:
+        raise ConfigError(f"scores of {len(inputs)} inputs", "one input", "score them one by one")
     if target.is_file() or (target.suffix and not target.is_dir()):
         raise OutputError(f"{target} for {len(inputs)} inputs", "a folder", "give a name without a suffix")
     if any(is_folder(place) and place.resolve() == target.resolve() for place in places):

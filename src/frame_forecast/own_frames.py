@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,10 +14,11 @@ import numpy as np
 from rich.console import Console
 
 from frame_forecast import streaming
+from frame_forecast.anomalies import Scores
 from frame_forecast.choose import Candidates, Choice, choose
 from frame_forecast.devices import BYTES_A_PIXEL, check_memory
 from frame_forecast.errors import ConfigError, DataError, FrameForecastWarning, OutputError, same_warning_once
-from frame_forecast.files import replacing
+from frame_forecast.files import check_writable, replacing
 from frame_forecast.findings import examine
 from frame_forecast.header import Header
 from frame_forecast.io.base import Frame
@@ -50,9 +51,10 @@ class Request:
             (`findings.examine`).
         layout: axes of arrays.
         variable: name of the frames in files with several arrays.
+        score: a CSV file to write, of how far each frame is from what a model reconstructs (`anomalies.Scores`).
 
     Raises:
-        ConfigError: a forecast of no frames, or a list of frames that is none.
+        ConfigError: a forecast of no frames, a list of frames that is none, or a score of another task.
     """
 
     task: Task
@@ -62,17 +64,20 @@ class Request:
     detect: bool = False
     layout: str | None = None
     variable: str | None = None
+    score: str | None = None
 
     def __post_init__(self) -> None:
         if self.task == "forecast" and self.horizon < 1:
             raise ConfigError(f"a horizon of {self.horizon} frames", "1 at least", "say how many frames to forecast")
         if self.missing is not None:
             check_ranges(self.missing)
+        if self.score is not None and self.task != "reconstruct":
+            raise ConfigError(f"a score of frames to {self.task}", "frames to reconstruct", "leave it out")
 
 
 def process(
     source: str | Sequence[str],
-    target: Path,
+    target: Path | None,
     request: Request,
     forecaster: Forecaster | Candidates,
     *,
@@ -81,11 +86,11 @@ def process(
 ) -> str:
     """Reads frames, forecasts, recreates or reconstructs, and writes a file of the kind that the target's suffix says.
 
-    The target and its sidecar appear when they are complete, or not at all.
+    The target, its sidecar and the scores appear when they are complete, or not at all.
 
     Args:
         source: a file, folder, glob or list of files.
-        target: the file, or the folder, to write.
+        target: the file, or the folder, to write; None = the request's scores alone.
         request: what to do.
         forecaster: what does it, or what to choose from.
         force: replace what is there.
@@ -99,12 +104,17 @@ def process(
             that does not fit.
     """
     forecaster.check_task(request.task)
-    _check_place(source, target, force)
-    sidecar = sidecar_of(target)
+    if target is not None:
+        _check_place(source, target, force)
+    if request.score is not None:
+        _check_score(source, target, Path(request.score), force)
+    elif target is None:
+        raise ConfigError("no output", "a file or folder to write", "name one with -o")
     with same_warning_once(), open_reader(source, request.layout, request.variable) as stream:
         _check_horizon(stream.header, request)
         is_forecast = request.task == "forecast"
-        check_output(target, _continued(stream.header, request.horizon) if is_forecast else stream.header, force)
+        if target is not None:
+            check_output(target, _continued(stream.header, request.horizon) if is_forecast else stream.header, force)
         stream, hidden, notes = _hidden(stream, request, console)
         found = _look(stream, hidden, forecaster.longest, console)
         if request.task == "recreate" and not found.incomplete:
@@ -133,36 +143,63 @@ def process(
                 ),
                 stacklevel=2,
             )
+        scores = None if request.score is None else Scores(found.scale)
+        if scores is not None:
+            shown = scores.watch(shown)
         if is_forecast:
             answers = streaming.forecast(shown, header, found, forecaster, request.horizon)
             header, total = _continued(header, request.horizon), request.horizon
         else:
             run = streaming.recreate if request.task == "recreate" else streaming.reconstruct
             answers, total = run(shown, found, forecaster), found.frames
-        facts = {
-            "source": stream.name,
-            "target": target.name,
-            "title": name,
-            **made_by,
-            "inputs": state_of(source, request),
-            **notes,
-            "scale": asdict(found.scale),
-            "units": header.units,
-        }
+        count = _Count(int(np.count_nonzero(~found.never)))
         with ExitStack() as stack:
-            # Left in the opposite order: the sidecar appears after the target, which may fail until its end.
-            temporary = stack.enter_context(replacing(sidecar))
-            writer = stack.enter_context(open_writer(target, header, force))
-            file = stack.enter_context(temporary.open("w", encoding="utf-8"))
+            # Left in the opposite order: the scores and the sidecar appear after the target, which may fail until its
+            # end.
+            if scores is not None and request.score is not None:
+                stack.enter_context(scores.into(Path(request.score)))
+            output = None
+            if target is not None:
+                facts = {
+                    "source": stream.name,
+                    "target": target.name,
+                    "title": name,
+                    **made_by,
+                    "inputs": state_of(source, request),
+                    **notes,
+                    "scale": asdict(found.scale),
+                    "units": header.units,
+                }
+                output = stack.enter_context(_output(target, header, facts, force))
             progress = stack.enter_context(bar(console, f"{request.task} with {name}"))
-            beside = SidecarWriter(file, facts, header.height, header.width)
-            count = _Count(int(np.count_nonzero(~found.never)))
             for answer in _watched(answers, progress, total):
-                writer.write(answer.frame)
-                beside.add(answer.made)
+                if output is not None:
+                    output(answer)
+                if scores is not None:
+                    scores.add(answer.frame.values, answer.made)
                 count.add(answer.made)
-            beside.finish()
-    return f"{count} by {name}{choice}"
+    flagged = "" if scores is None else f"; {scores.flagged} flagged in {request.score}"
+    return f"{count} by {name}{flagged}{choice}"
+
+
+@contextmanager
+def _output(
+    target: Path, header: Header, facts: dict[str, Any], force: bool
+) -> Iterator[Callable[[streaming.Made], None]]:
+    """What takes the frames of a target and its sidecar, which appears after the target."""
+    with (
+        replacing(sidecar_of(target)) as temporary,
+        open_writer(target, header, force) as writer,
+        temporary.open("w", encoding="utf-8") as file,
+    ):
+        beside = SidecarWriter(file, facts, header.height, header.width)
+
+        def take(answer: streaming.Made) -> None:
+            writer.write(answer.frame)
+            beside.add(answer.made)
+
+        yield take
+        beside.finish()
 
 
 class NothingMissing(DataError):
@@ -207,6 +244,19 @@ def _check_place(source: str | Sequence[str], target: Path, force: bool) -> None
     there = next((one for one in (target, sidecar) if one.exists()), None)
     if there is not None and not force:
         raise OutputError(f"{there}, which is there already", "a new name", "choose another, or use --force")
+
+
+def _check_score(source: str | Sequence[str], target: Path | None, score: Path, force: bool) -> None:
+    """Raises OutputError where a table of scores cannot be."""
+    check_writable(score)
+    place = score.resolve()
+    taken = [*find_files(source), *([Path(source)] if isinstance(source, str) else [])]
+    if target is not None:
+        taken += [target, sidecar_of(target)]
+    if any(one == place or one in place.parents for one in (file.resolve() for file in taken)):
+        raise OutputError(f"{score}, in the input or the output", "another place", "choose another name")
+    if score.exists() and not force:
+        raise OutputError(f"{score}, which is there already", "a new name", "choose another, or use --force")
 
 
 def _check_horizon(header: Header, request: Request) -> None:
