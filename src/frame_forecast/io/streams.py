@@ -132,9 +132,14 @@ def check_output(target: Path, header: Header, force: bool) -> None:
     writer.require_room(own.frames or 1)
 
 
+def stay_as_they_are(low: float, high: float, dtype: np.dtype) -> bool:
+    """Whether values that run from ``low`` to ``high`` are floats in [0, 1]."""
+    return dtype.kind == "f" and low >= 0 and high <= 1
+
+
 def scale_of_range(low: float, high: float, dtype: np.dtype) -> ValueScale:
     """The scale of values that run from ``low`` to ``high``, both observed; floats in [0, 1] stay as they are."""
-    if dtype.kind == "f" and low >= 0 and high <= 1:
+    if stay_as_they_are(low, high, dtype):
         return ValueScale(0.0, 1.0)
     ends = np.array([low, high]).reshape(2, 1, 1, 1)
     return ValueScale.fit(ends, np.ones_like(ends, dtype=bool))
