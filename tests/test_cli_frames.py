@@ -49,9 +49,9 @@ def refused(command: Command, line: str, *words: str) -> None:
 @pytest.mark.parametrize(
     ("line", "frames", "said"),
     [
-        ("forecast in.npy --horizon 3 -o out.npy", 3, "3 of 3 frames made by optical_flow"),
+        ("forecast in.npy --horizon 3 -o out.npy --model optical_flow", 3, "3 of 3 frames made by optical_flow"),
         ("forecast in.npy --horizon 3 -o out.npy --model copy_last", 3, "3 of 3 frames made by copy_last"),
-        ("recreate in.npy --missing 2,4-5 -o out.npy", T, "3 of 8 frames made by optical_flow"),
+        ("recreate in.npy --missing 2,4-5 -o out.npy --model nearest", T, "3 of 8 frames made by nearest"),
         ("recreate in.npy --missing 2 -o out.npy --model linear", T, "1 of 8 frames made by linear"),
         ("reconstruct in.npy --out out.npy --model nearest", T, "8 of 8 frames made by nearest"),
     ],
@@ -61,6 +61,20 @@ def test_each_task_in_one_command(line: str, frames: int, said: str, command: Co
     assert outcome == Outcome(0, f"done: in.npy -> out.npy: {said}\n", "")
     assert np.load("out.npy").shape == (frames, SIZE, SIZE + 1)
     assert json.loads(Path("out.npy.made.json").read_text())["frames_written"] == frames
+
+
+def test_without_a_model_the_best_is_chosen_and_the_scores_are_printed(command: Command) -> None:
+    torch.manual_seed(0)
+    entry = entry_of("masked_lstm")
+    sizes = {"context": 3, "horizon": 2, "channels": 1, "height": 16, "width": 16}
+    weights.save(Path("mine"), entry.build(entry.tiny), "masked_lstm", **sizes)
+    outcome = command("recreate in.npy --missing 3 -o out.npy --candidate mine --device cpu")
+    assert (outcome.code, outcome.err) == (0, "")
+    choice = json.loads(Path("out.npy.made.json").read_text())["choice"]
+    assert f"1 of 8 frames made by {choice['model']}; on your data: {choice['model']} " in outcome.out
+    assert {"mine", "optical_flow", "linear"} <= {row["model"] for row in choice["table"]}
+    for row in choice["table"]:
+        assert f"{row['model']} {row['psnr']:.1f} dB" in outcome.out
 
 
 def test_all_options_reach_what_they_are_for(command: Command) -> None:
@@ -157,6 +171,8 @@ def damage() -> None:
 
 
 REFUSED = [
+    ("recreate in.npy --missing 1 -o out.npy --model linear --candidate weights", "--candidate"),
+    ("recreate in.npy --missing 1 -o out.npy --candidate nowhere", "nowhere"),
     ("recreate cut.npy --missing 1 -o out.npy", "cut.npy"),
     ("recreate empty.npy --missing 1 -o out.npy", "empty.npy: 0 bytes"),
     ("recreate none.npy --missing 1 -o out.npy", "none.npy"),
@@ -254,7 +270,7 @@ def test_in_a_process_of_its_own(tmp_path: Path) -> None:
 def test_a_command_that_is_stopped_leaves_nothing_behind(name: str, tmp_path: Path) -> None:
     number = getattr(signal, name)
     np.save(tmp_path / "in.npy", np.random.default_rng(0).integers(0, 255, (400, 160, 160), dtype=np.uint8))
-    arguments = ("reconstruct", "in.npy", "-o", "new/out.npy")
+    arguments = ("reconstruct", "in.npy", "-o", "new/out.npy", "--model", "optical_flow")
     # Tests that run in the background may have inherited signals that are ignored.
     heed = functools.partial(signal.signal, number, signal.SIG_DFL)
     with subprocess.Popen(

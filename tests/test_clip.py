@@ -1,5 +1,6 @@
 """Clips, batches and scales: round trips, contracts, errors."""
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from frame_forecast.clip import Batch, Clip, ValueScale
 from frame_forecast.errors import DataError, ShapeError
+from frame_forecast.scale import ScaleKind
 
 LIMITS = st.floats(-1e6, 1e6).flatmap(lambda low: st.tuples(st.just(low), st.floats(low + 1e-3, low + 1e6)))
 
@@ -27,6 +29,29 @@ def test_integers_come_back_exactly(values: np.ndarray) -> None:
     back = scale.from_unit(unit, values.dtype)
     assert back.dtype == values.dtype
     assert np.array_equal(back, values)
+
+
+@pytest.mark.parametrize("kind", ["linear", "logarithmic", "log1p"])
+@pytest.mark.parametrize("dtype", ["u1", ">u2", "f4"])
+def test_units_are_converted_in_float64_but_in_little_memory(dtype: str, kind: ScaleKind) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (60, 2, 64, 64)).astype(dtype)
+    scale = ValueScale(3.0, 200.0, kind)
+    tracemalloc.start()
+    try:
+        unit = scale.to_unit(values)
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * unit.nbytes
+        tracemalloc.reset_peak()
+        back = scale.from_unit(unit, values.dtype)
+        assert tracemalloc.get_traced_memory()[1] < unit.nbytes + 3 * back.nbytes
+    finally:
+        tracemalloc.stop()
+    exact = np.clip(values.astype(np.float64), 0.0 if kind == "log1p" else 3.0, None)
+    share = {
+        "linear": lambda: (exact - 3.0) / 197.0,
+        "logarithmic": lambda: np.log(exact / 3.0) / np.log(200.0 / 3.0),
+        "log1p": lambda: np.log1p(exact / 3.0) / np.log1p(200.0 / 3.0),
+    }[kind]()
+    assert np.array_equal(unit, share.clip(0.0, 1.0).astype(np.float32))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint32, np.int32, np.int64, np.uint64])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from frame_forecast import predict
+from frame_forecast import canvases
 from frame_forecast.call import Cancelled
 from frame_forecast.clip import Clip, ValueScale
 from frame_forecast.errors import DataError, FrameForecastWarning, ShapeError
@@ -199,7 +199,7 @@ def test_a_batch_equals_its_clips_and_cancel_is_asked_between(filler: Forecaster
 def test_large_frames_go_through_in_small_groups(filler: Forecaster, monkeypatch: pytest.MonkeyPatch) -> None:
     x, observed = noise(3, 8, 1, 8, 8), holes(8, 1, 8, 8)
     expected = filler.recreate(x, observed)
-    monkeypatch.setattr(predict, "_PIXELS_AT_ONCE", 1)
+    monkeypatch.setattr(canvases, "_PIXELS_AT_ONCE", 1)
     told: list[int] = []
     np.testing.assert_allclose(filler.recreate(x, observed, progress=lambda d, _: told.append(d)), expected, atol=1e-6)
     assert told == [1, 2, 3]

@@ -1,15 +1,19 @@
 """Tiles: the whole is what a model of small reach gives at once, and there is no seam otherwise."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
 from frame_forecast import weights
 from frame_forecast.models import create
 from frame_forecast.predict import Forecaster
-from frame_forecast.tiles import run_in_tiles
+from frame_forecast.tiles import fitted, run_in_tiles
 
 
 def clip(*shape: int) -> Tensor:
@@ -26,20 +30,44 @@ def test_what_a_pixel_alone_decides_is_the_same_in_tiles(size: tuple[int, int]) 
         shapes.append(some.shape[-2:])
         return some**2 + 0.5 * seen
 
-    result = run_in_tiles(run, frames, observed, (16, 16), holes_only=False, fixed=True)
+    result = run_in_tiles(run, frames, observed, (16, 16), holes_only=False)
     torch.testing.assert_close(result, frames**2 + 0.5 * observed)
     assert all(height == min(16, size[0]) and width == min(16, size[1]) for height, width in shapes)
-    shapes.clear()
-    torch.testing.assert_close(run_in_tiles(run, frames, observed, (16, 16), holes_only=False), result)
-    assert all(height <= min(16, size[0]) and width <= min(16, size[1]) for height, width in shapes)
 
 
-def test_tiles_are_no_larger_than_it_takes() -> None:
-    """720 and 1280 pixels in tiles of up to 512, of which neighbours share 128."""
-    shapes = []
-    frames = clip(1, 1, 1, 720, 1280)
-    run_in_tiles(lambda x, _: shapes.append(tuple(x.shape[-2:])) or x, frames, frames < 2, (512, 512), holes_only=False)
-    assert shapes == [(424, 512)] * 6
+@given(st.integers(1, 3000), st.sampled_from([40, 128, 256, 300, 512]))
+def test_no_fewer_and_no_smaller_tiles_would_do(length: int, tile: int) -> None:
+    side = fitted(length, tile)
+    assert side <= min(length, tile)
+    places = ran_in(length, side)
+    assert places[0][0] == 0
+    assert places[-1][1] == length
+    shared = [before[1] - after[0] for before, after in pairwise(places)]
+    assert all(pixels >= min(32, side // 4) for pixels in shared)
+    assert all(start % 16 == 0 for start, _ in places)
+    if len(places) > 1 and tile >= 256:  # smaller tiles share less
+        usable = tile - (tile - length) % 16
+        fewest = 1 + -(-(length - usable) // ((usable - 32) // 16 * 16))
+        assert len(places) == fewest
+        assert (fewest - 1) * ((side - 16 - 32) // 16 * 16) < length - (side - 16)  # 16 less leave a hole
+
+
+def ran_in(length: int, side: int) -> list[tuple[int, int]]:
+    """First pixel and end of each tile of frames one row high."""
+    places = []
+
+    def run(some: Tensor, _: Tensor) -> Tensor:
+        places.append((int(some[0, 0, 0, 0, 0]), int(some[0, 0, 0, 0, -1]) + 1))
+        return some
+
+    frames = torch.arange(length).float().expand(1, 1, 1, 1, length)
+    run_in_tiles(run, frames, torch.ones((1, 1, 1, 1, length), dtype=torch.bool), (1, side), holes_only=False)
+    return places
+
+
+def test_tiles_take_few_pixels_more_than_the_frame_has() -> None:
+    assert (fitted(720, 256), fitted(1280, 256)) == (208, 240)
+    assert len(ran_in(720, 208)) * 208 * len(ran_in(1280, 240)) * 240 < 1.31 * 720 * 1280
 
 
 def test_tiles_without_holes_are_left_out() -> None:

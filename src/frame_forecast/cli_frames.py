@@ -29,9 +29,14 @@ ModelName = Annotated[
     str,
     typer.Option(
         "--model",
-        help="A run, a folder of weights, released weights such as masked_lstm_small.moving_mnist, or a method "
-        "without weights: optical_flow, linear, nearest, copy_last.",
+        help="A run, a folder of weights, released weights such as masked_lstm_small.moving_mnist, a method without "
+        "weights (optical_flow, linear, nearest, copy_last, mean_frame), or auto: the best of them on frames of the "
+        "input that are hidden for that.",
     ),
+]
+Candidate = Annotated[
+    list[str] | None,
+    typer.Option(help="A run or folder of weights for auto to choose from, too; may be given several times."),
 ]
 Layout = Annotated[
     str | None, typer.Option(help="Axes of an array that does not name them, letters of TCHW such as THWC.")
@@ -72,7 +77,8 @@ def forecast(
     inputs: Inputs,
     out: Out,
     horizon: Annotated[int, typer.Option(help="Frames to forecast.")],
-    model: ModelName = "optical_flow",
+    model: ModelName = "auto",
+    candidate: Candidate = None,
     missing: Missing = None,
     mask: Mask = None,
     detect: Detect = False,
@@ -87,7 +93,7 @@ def forecast(
     from frame_forecast.own_frames import Request
 
     request = Request("forecast", horizon, missing, mask, detect, layout, variable)
-    _run(inputs, out, request, model, suffix, shard, force, device)
+    _run(inputs, out, request, model, candidate, suffix, shard, force, device)
 
 
 def recreate(
@@ -96,7 +102,8 @@ def recreate(
     missing: Missing = None,
     mask: Mask = None,
     detect: Detect = False,
-    model: ModelName = "optical_flow",
+    model: ModelName = "auto",
+    candidate: Candidate = None,
     layout: Layout = None,
     variable: Variable = None,
     suffix: Suffix = None,
@@ -108,7 +115,7 @@ def recreate(
     from frame_forecast.own_frames import Request
 
     request = Request("recreate", 0, missing, mask, detect, layout, variable)
-    _run(inputs, out, request, model, suffix, shard, force, device)
+    _run(inputs, out, request, model, candidate, suffix, shard, force, device)
 
 
 def reconstruct(
@@ -118,7 +125,8 @@ def reconstruct(
     missing: Missing = None,
     mask: Mask = None,
     detect: Detect = False,
-    model: ModelName = "optical_flow",
+    model: ModelName = "auto",
+    candidate: Candidate = None,
     layout: Layout = None,
     variable: Variable = None,
     suffix: Suffix = None,
@@ -130,7 +138,7 @@ def reconstruct(
     from frame_forecast.own_frames import Request
 
     request = Request("reconstruct", 0, missing, mask, detect, layout, variable, None if score is None else str(score))
-    _run(inputs, out, request, model, suffix, shard, force, device)
+    _run(inputs, out, request, model, candidate, suffix, shard, force, device)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -158,6 +166,7 @@ def _run(
     out: Path | None,
     request: "Request",
     model: str,
+    candidate: list[str] | None,
     suffix: str | None,
     shard: str | None,
     force: bool,
@@ -168,11 +177,11 @@ def _run(
 
     from rich.console import Console
 
-    from frame_forecast import predict
+    from frame_forecast import choose
     from frame_forecast.own_files import process_all
 
     _end_in_order_when_stopped()
-    forecaster = predict.load(model, device=device)
+    forecaster = choose.load(model, candidate or (), device)
     # On the side and to people alone: an error is then one line, and what is printed can be kept.
     console = Console(stderr=True, quiet=not sys.stderr.isatty())
 

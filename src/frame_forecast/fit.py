@@ -307,7 +307,7 @@ class _Data(pl.LightningDataModule):
 
 @torch.inference_mode()
 def _score(model: Model, data: _Data, device: torch.device) -> float:
-    """PSNR of what is held out of the clips to validate on, in dB; no frame counts more than 40 dB, which those
+    """PSNR of what is held out of the clips to validate on, in dB; no frame counts more than 50 dB, which those
     without content would, by rounding errors."""
     model = model.eval().to(device)
     losses = []

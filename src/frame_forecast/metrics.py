@@ -16,7 +16,7 @@ from frame_forecast.errors import DataError, ShapeError
 
 THRESHOLD = 0.5
 _PROBABILITY_MARGIN = 1e-7
-_PSNR_CAP = 100.0  # dB; an exact frame would have infinitely many
+PSNR_CAP = 100.0  # dB; an exact frame would have infinitely many
 _SSIM_WINDOW = 11  # what torchmetrics makes of sigma 1.5
 _OPENSTL_WINDOW = 7
 _SSIM_FRAMES = 16  # at a time; see `_ssim_map`
@@ -179,7 +179,7 @@ class FrameScores(StreamingScores):
         squared, absolute = frame_sum(error.square()), frame_sum(error.abs())
         values = _values(scored, channels=prediction.shape[2])
         frames = (values > 0).double()
-        psnr = (-10 * torch.log10(squared / values.clamp(min=1))).clamp(max=_PSNR_CAP)
+        psnr = (-10 * torch.log10(squared / values.clamp(min=1))).clamp(max=PSNR_CAP)
         terms = {"mse": (squared, values), "mse_frame": (squared, frames), "mae_frame": (absolute, frames)}
         smaller_side = min(prediction.shape[-2:])
         if smaller_side >= _SSIM_WINDOW:

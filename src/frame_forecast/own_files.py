@@ -11,6 +11,7 @@ from typing import Literal
 
 from rich.console import Console
 
+from frame_forecast.choose import Candidates
 from frame_forecast.errors import ConfigError, DataError, FrameForecastError, OutputError
 from frame_forecast.files import check_writable
 from frame_forecast.io.masks import Mask
@@ -41,7 +42,7 @@ def process_all(
     sources: Sequence[str],
     target: Path | None,
     request: Request,
-    forecaster: Forecaster,
+    forecaster: Forecaster | Candidates,
     *,
     suffix: str | None = None,
     shard: str | None = None,
@@ -117,7 +118,7 @@ def process_all(
 
 
 def _process_one_of_many(
-    path: Path, target: Path, request: Request, forecaster: Forecaster, force: bool, console: Console
+    path: Path, target: Path, request: Request, forecaster: Forecaster | Candidates, force: bool, console: Console
 ) -> Outcome:
     source = str(path)
     try:
@@ -133,7 +134,7 @@ def _process_one_of_many(
         return Outcome(source, target, "failed", f"{error.filename or path}: {error.strerror or error}")
 
 
-def _was_done(path: Path, target: Path, request: Request, forecaster: Forecaster) -> bool:
+def _was_done(path: Path, target: Path, request: Request, forecaster: Forecaster | Candidates) -> bool:
     """Whether the target is there and was made of this file, as it is now, in this way; False too if there is no
     target or no sidecar.
 

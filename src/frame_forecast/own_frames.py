@@ -15,6 +15,7 @@ from rich.console import Console
 
 from frame_forecast import streaming
 from frame_forecast.anomalies import Scores
+from frame_forecast.choose import Candidates, Choice, choose
 from frame_forecast.devices import BYTES_A_PIXEL, check_memory
 from frame_forecast.errors import ConfigError, DataError, FrameForecastWarning, OutputError, same_warning_once
 from frame_forecast.files import check_writable, replacing
@@ -32,6 +33,8 @@ from frame_forecast.ranges import check_ranges, format_ranges, frame_ranges
 from frame_forecast.times import next_times
 
 Task = Literal["forecast", "recreate", "reconstruct"]
+_Pairs = Callable[[], Iterator[tuple[Frame, Frame]]]
+"""Each frame, and the same less what is to be treated as missing, from the start."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def process(
     source: str | Sequence[str],
     target: Path | None,
     request: Request,
-    forecaster: Forecaster,
+    forecaster: Forecaster | Candidates,
     *,
     force: bool = False,
     console: Console,
@@ -89,7 +92,7 @@ def process(
         source: a file, folder, glob or list of files.
         target: the file, or the folder, to write; None = the request's scores alone.
         request: what to do.
-        forecaster: what does it.
+        forecaster: what does it, or what to choose from.
         force: replace what is there.
         console: for the progress bar.
 
@@ -108,20 +111,29 @@ def process(
     elif target is None:
         raise ConfigError("no output", "a file or folder to write", "name one with -o")
     with same_warning_once(), open_reader(source, request.layout, request.variable) as stream:
+        _check_horizon(stream.header, request)
         is_forecast = request.task == "forecast"
         if target is not None:
             check_output(target, _continued(stream.header, request.horizon) if is_forecast else stream.header, force)
         stream, hidden, notes = _hidden(stream, request, console)
-        with bar(console, "looking") as progress:
-            pairs = _watched(hidden(), progress, stream.header.frames)
-            found = streaming.survey(pairs, stream.header, forecaster.longest, stream.name)
-        shown = (frame for _, frame in hidden())
+        found = _look(stream, hidden, forecaster.longest, console)
         if request.task == "recreate" and not found.incomplete:
             raise NothingMissing(
                 f"{stream.name}, of which nothing is missing",
                 "frames or pixels to fill",
                 "say which with --missing, --mask or --detect",
             )
+        header = replace(stream.header, frames=found.frames, scale=found.scale)
+        if request.task == "recreate":
+            _check_gaps(header, found)
+        made_by, name, choice = recipe(request, forecaster), forecaster.title, ""
+        if isinstance(forecaster, Candidates):
+            chosen = _choose(forecaster, stream, hidden, found, request, console)
+            notes["choice"] = chosen.facts()
+            if chosen.best.longest != forecaster.longest:
+                found = _look(stream, hidden, chosen.best.longest, console)
+            forecaster, name, choice = chosen.best, chosen.name, f"; {chosen}"
+        shown = (frame for _, frame in hidden())
         if request.task == "recreate" and found.unseen and forecaster.weights_sha256 is None:
             warnings.warn(
                 FrameForecastWarning(
@@ -134,8 +146,6 @@ def process(
         scores = None if request.score is None else Scores(found.scale)
         if scores is not None:
             shown = scores.watch(shown)
-        header = replace(stream.header, frames=found.frames, scale=found.scale)
-        _check_memory(header, found, request)
         if is_forecast:
             answers = streaming.forecast(shown, header, found, forecaster, request.horizon)
             header, total = _continued(header, request.horizon), request.horizon
@@ -153,15 +163,15 @@ def process(
                 facts = {
                     "source": stream.name,
                     "target": target.name,
-                    "title": forecaster.title,
-                    **recipe(request, forecaster),
+                    "title": name,
+                    **made_by,
                     "inputs": state_of(source, request),
                     **notes,
                     "scale": asdict(found.scale),
                     "units": header.units,
                 }
                 output = stack.enter_context(_output(target, header, facts, force))
-            progress = stack.enter_context(bar(console, f"{request.task} with {forecaster.title}"))
+            progress = stack.enter_context(bar(console, f"{request.task} with {name}"))
             for answer in _watched(answers, progress, total):
                 if output is not None:
                     output(answer)
@@ -169,7 +179,7 @@ def process(
                     scores.add(answer.frame.values, answer.made)
                 count.add(answer.made)
     flagged = "" if scores is None else f"; {scores.flagged} flagged in {request.score}"
-    return f"{count} by {forecaster.title}{flagged}"
+    return f"{count} by {name}{choice}{flagged}"
 
 
 @contextmanager
@@ -196,12 +206,13 @@ class NothingMissing(DataError):
     """Nothing to recreate: an error for one input, nothing to do for one of many."""
 
 
-def recipe(request: Request, forecaster: Forecaster) -> dict[str, Any]:
-    """What an output is made by: what a sidecar says of that."""
+def recipe(request: Request, forecaster: Forecaster | Candidates) -> dict[str, Any]:
+    """What an output is made by: what a sidecar says of that. It is known before one of several is chosen."""
     return {
         "task": request.task,
         "model": forecaster.name,
         "weights_sha256": forecaster.weights_sha256,
+        **({"candidates": forecaster.identity()} if isinstance(forecaster, Candidates) else {}),
         "request": {key: value for key, value in asdict(request).items() if value and key != "task"},
     }
 
@@ -248,15 +259,19 @@ def _check_score(source: str | Sequence[str], target: Path | None, score: Path, 
         raise OutputError(f"{score}, which is there already", "a new name", "choose another, or use --force")
 
 
-def _check_memory(header: Header, found: streaming.Survey, request: Request) -> None:
-    """Raises ConfigError for more frames at once than memory can hold: a long horizon, or a long gap."""
-    pixels = header.channels * header.height * header.width
+def _check_horizon(header: Header, request: Request) -> None:
+    """Raises ConfigError for a forecast of more frames than memory can hold."""
     if request.task == "forecast":
+        pixels = header.channels * header.height * header.width
         check_memory(BYTES_A_PIXEL * request.horizon * pixels, f"a horizon of {request.horizon}", "lower it")
-    elif request.task == "recreate":
-        frames = max(len(window.frames) for window in found.windows)
-        what = f"a gap of {header.height}x{header.width} pixels that takes {frames} frames at once"
-        check_memory(BYTES_A_PIXEL * frames * pixels, what, "cut the input there")
+
+
+def _check_gaps(header: Header, found: streaming.Survey) -> None:
+    """Raises ConfigError for a gap that takes more frames at once than memory can hold."""
+    frames = max(len(window.frames) for window in found.windows)
+    what = f"a gap of {header.height}x{header.width} pixels that takes {frames} frames at once"
+    pixels = header.channels * header.height * header.width
+    check_memory(BYTES_A_PIXEL * frames * pixels, what, "cut the input there")
 
 
 class _Count:
@@ -284,11 +299,9 @@ class _Count:
         return ", ".join(parts)
 
 
-def _hidden(
-    stream: Stream, request: Request, console: Console
-) -> tuple[Stream, Callable[[], Iterator[tuple[Frame, Frame]]], dict[str, Any]]:
-    """The stream with what time gaps have lost inserted; each frame, and the same less what is to be treated as
-    missing, as often as it is called; and what a sidecar says of that."""
+def _hidden(stream: Stream, request: Request, console: Console) -> tuple[Stream, _Pairs, dict[str, Any]]:
+    """The stream with what time gaps have lost inserted; its frames; and what a sidecar says of what is to be treated
+    as missing."""
     frames = stream.header.frames
     notes: dict[str, Any] = {}
     numbers: set[int] = set()  # as the stream has them; the sidecar counts those that are inserted, too
@@ -337,6 +350,29 @@ def _hidden(
 def _placed(numbers: Iterable[int], grid: Grid | None) -> list[int]:
     """Frames' numbers among all those of a grid."""
     return list(numbers) if grid is None else grid.positions[list(numbers)].tolist()
+
+
+def _look(stream: Stream, hidden: _Pairs, longest: int, console: Console) -> streaming.Survey:
+    with bar(console, "looking") as progress:
+        return streaming.survey(_watched(hidden(), progress, stream.header.frames), stream.header, longest, stream.name)
+
+
+def _choose(
+    candidates: Candidates, stream: Stream, hidden: _Pairs, found: streaming.Survey, request: Request, console: Console
+) -> Choice:
+    with bar(console, "choosing") as progress:
+        choice = choose(
+            lambda: (frame for _, frame in hidden()),
+            stream.header,
+            found,
+            request.task,
+            request.horizon,
+            candidates,
+            progress=progress,
+        )
+    for note in choice.notes:
+        console.print(note, markup=False)
+    return choice
 
 
 def _continued(header: Header, horizon: int) -> Header:

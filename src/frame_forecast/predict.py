@@ -3,7 +3,6 @@
 import operator
 import warnings
 from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +12,18 @@ from torch import Tensor
 from frame_forecast import weights
 from frame_forecast.arrays import Frames, like, to_clips
 from frame_forecast.call import Call, Cancel, Progress
+from frame_forecast.canvases import Runner, append, groups, stack
 from frame_forecast.clip import Clip
 from frame_forecast.devices import choose_device, choose_precision
-from frame_forecast.errors import FrameForecastWarning, ShapeError, TaskError, WeightsError
+from frame_forecast.errors import ConfigError, FrameForecastWarning, ShapeError, TaskError, WeightsError
 from frame_forecast.models import UNTRAINED, Model, create
 from frame_forecast.scale import ValueScale
-from frame_forecast.tiles import run_in_tiles
 from frame_forecast.windows import Missing, Window, around, cut, interleave
 
+AUTO = "auto"
+"""What the commands take for a model's name where they are to choose one themselves."""
+
 _USUAL_FRAMES = 20  # of a canvas for a model that was trained on nothing
-_CLIPS_AT_ONCE = 16
-_PIXELS_AT_ONCE = _CLIPS_AT_ONCE * 20 * 64 * 64  # larger frames go through the model in smaller groups
 
 
 def load(name_or_path: str | Path, device: str = "auto", precision: str = "auto") -> "Forecaster":
@@ -38,8 +38,14 @@ def load(name_or_path: str | Path, device: str = "auto", precision: str = "auto"
 
     Raises:
         WeightsError: no weights there, or damaged ones.
-        ConfigError: no such device or precision, or a package that is not installed.
+        ConfigError: no such device or precision, a package that is not installed, or ``auto``.
     """
+    if name_or_path == AUTO:
+        raise ConfigError(
+            f"model {AUTO!r}",
+            "a method's name: which is best is only known on frames",
+            "use the commands forecast, recreate or reconstruct, or `choose.choose`",
+        )
     if name_or_path in UNTRAINED:
         return Forecaster(create(str(name_or_path)), str(name_or_path), None, device, precision)
     folder = weights.find_folder(name_or_path)
@@ -57,7 +63,7 @@ class Forecaster:
     ``scale`` says otherwise, and NaN means missing, as does the mask of a masked array.
 
     Clips and horizons may be longer than those of the contract. A model that recreates works in
-    windows of the trained length, a forecast rolls on from its own frames; other models take the
+    windows of the trained length or less, a forecast rolls on from its own frames; other models take the
     whole clip at once. Frames larger than `Model.tile` go through it in tiles that overlap; channels
     one by one, if it takes one. Where the answer may suffer, for length or because too little is observed,
     there is a `FrameForecastWarning`.
@@ -91,6 +97,7 @@ class Forecaster:
         self.device = torch.device(choose_device(device))
         self.precision = choose_precision(precision, self.device.type)
         self.model = model.eval().to(self.device)
+        self._runner = Runner(self.model, self.device, self.precision)
         self.name = self.title = name
         self._contract = contract
 
@@ -134,7 +141,7 @@ class Forecaster:
         rounds = self._rounds(horizon)
         call = Call(self.name, progress, cancel, total=len(clips) * len(rounds))
         self._check_lengths(given, horizon)
-        at_once = self._at_once(clips[0], min(given, self.context(rounds[0]) or given) + rounds[0])
+        at_once = self._runner.at_once(clips[0], min(given, self.context(rounds[0]) or given) + rounds[0])
         predicted: list[Clip] = []
         for start in range(0, len(clips), at_once):
             group = clips[start : start + at_once]
@@ -284,15 +291,9 @@ class Forecaster:
                     "fill them first, or use a model that recreates",
                 )
             _, C, H, W = clip.values.shape
-            tile = self._tile(H, W) or (H, W)
+            tile = self._runner.tile(H, W) or (H, W)
             self.model.check_frames(self.model.channels or C, min(H, tile[0]), min(W, tile[1]))
         return clips
-
-    def _tile(self, height: int, width: int) -> tuple[int, int] | None:
-        """Height and width of the tiles that such frames go through the model in; None = as they are."""
-        model = self.model
-        tile = model.frame_size or (None if model.tile is None else (model.tile, model.tile))
-        return None if tile is None or (height <= tile[0] and width <= tile[1]) else tile
 
     def _cut(self, clip: Clip) -> list[Window]:
         return cut(len(clip.values), self.longest if self._recreates else len(clip.values))
@@ -312,34 +313,34 @@ class Forecaster:
         whole, rest = divmod(horizon, step)
         return [step] * whole + [rest] * (rest > 0)
 
-    def _roll(self, clips: list[Clip], rounds: list[int], call: "Call") -> np.ndarray:
+    def _roll(self, clips: list[Clip], rounds: list[int], call: Call) -> np.ndarray:
         """The frames after the clips, ``(B, horizon, C, H, W)`` in [0, 1]."""
         given = len(clips[0].values)
         kept = min(given, self.context(rounds[0]) or given)
-        frames, observed = _stack([clip.part(given - kept, given) for clip in clips])
+        frames, observed = stack([clip.part(given - kept, given) for clip in clips])
         call.look_at(frames, observed, [clip.source for clip in clips])
         for step in rounds:
             kept = min(frames.shape[1], self.context(step) or frames.shape[1])
-            canvas = _append(frames[:, -kept:], step), _append(observed[:, -kept:], step)
-            frames = torch.cat([frames, self._run(*canvas, call)[:, kept:]], dim=1)
-            observed = _append(observed, step, True)
+            canvas = append(frames[:, -kept:], step), append(observed[:, -kept:], step)
+            frames = torch.cat([frames, self._runner.run(*canvas, call)[:, kept:]], dim=1)
+            observed = append(observed, step, True)
         return frames[:, -sum(rounds) :].numpy()
 
     def _predict(
         self, clips: list[Clip], windows: list[list[Window]], call: Call, *, holes_only: bool = False
     ) -> Iterator[tuple[Clip, np.ndarray]]:
         """Each clip with the predictions of its windows, ``(T, C, H, W)`` in [0, 1]; 0 where none is kept."""
-        at_once = self._at_once(clips[0], min(len(clips[0].values), self.longest))
+        at_once = self._runner.at_once(clips[0], min(len(clips[0].values), self.longest))
         for first in range(0, len(clips), at_once):
             group = clips[first : first + at_once]
             made = [np.zeros(clip.values.shape, np.float32) for clip in group]
             jobs = [(i, window) for i in range(len(group)) for window in windows[first + i]]
-            for chosen in _runs(jobs, at_once):
-                frames, observed = _stack([group[i].part(w.frames.start, w.frames.stop) for i, w in chosen])
+            for chosen in groups(jobs, at_once):
+                frames, observed = stack([group[i].part(w.frames.start, w.frames.stop) for i, w in chosen])
                 for row, (_, window) in enumerate(chosen):
                     observed[row, [t - window.frames.start for t in window.hidden]] = False
                 call.look_at(frames, observed, [group[i].source for i, _ in chosen])
-                predicted = self._run(frames, observed, call, holes_only).numpy()
+                predicted = self._runner.run(frames, observed, call, holes_only=holes_only).numpy()
                 for prediction, (i, window) in zip(predicted, chosen, strict=True):
                     made[i][window.kept] = prediction[[t - window.frames.start for t in window.kept]]
             yield from zip(group, made, strict=True)
@@ -357,48 +358,13 @@ class Forecaster:
             TaskError: the model does not have the task, or pixels are missing and it cannot fill them.
             ShapeError: frames the model does not take.
         """
-        frames, observed = _stack(self._clips(task, clip, None, None))
+        frames, observed = stack(self._clips(task, clip, None, None))
         call = Call(self.name, None, None, total=1)
         call.look_at(frames, observed, [clip.source])
         self._check_gaps(len(clip.values))
-        prediction = self._run(frames, observed, call, holes_only=task == "recreate")[0].numpy()
+        prediction = self._runner.run(frames, observed, call, holes_only=task == "recreate")[0].numpy()
         call.warn()
         return prediction
-
-    @torch.inference_mode()
-    def _run(self, frames: Tensor, observed: Tensor, call: Call, holes_only: bool = False) -> Tensor:
-        """The model on ``(B, T, C, H, W)`` and ``(B, T, 1, H, W)``; float32 on the CPU."""
-        call.ask()
-        frames, observed = frames.to(self.device), observed.to(self.device)
-        B, T, C, H, W = frames.shape
-        alone = self.model.channels == 1 and C > 1
-        if alone:  # channels become clips
-            frames = frames.transpose(1, 2).reshape(B * C, T, 1, H, W)
-            observed = observed.repeat_interleave(C, dim=0)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
-            tile = self._tile(H, W)
-            if tile is None:
-                prediction = self.model(frames, observed).float()
-            else:
-                fixed = self.model.frame_size is not None
-                prediction = run_in_tiles(self.model, frames, observed, tile, holes_only=holes_only, fixed=fixed)
-        if alone:
-            prediction = prediction.view(B, C, T, H, W).transpose(1, 2)
-        call.tell(B)
-        return prediction.cpu()
-
-    def _at_once(self, clip: Clip, frames: int) -> int:
-        """How many canvases of so many frames go through the model together."""
-        _, C, H, W = clip.values.shape
-        height, width = self._tile(H, W) or (H, W)
-        return max(1, min(_CLIPS_AT_ONCE, _PIXELS_AT_ONCE // (frames * C * min(H, height) * min(W, width))))
-
-
-def _runs(jobs: list[tuple[int, Window]], at_once: int) -> Iterator[list[tuple[int, Window]]]:
-    """Jobs in their order in groups of at most ``at_once``, the windows of a group of one length."""
-    for _, same in groupby(jobs, key=lambda job: len(job[1].frames)):
-        group = list(same)
-        yield from (group[start : start + at_once] for start in range(0, len(group), at_once))
 
 
 def _whole(horizon: int) -> int:
@@ -410,15 +376,3 @@ def _whole(horizon: int) -> int:
     if whole < 1 or isinstance(horizon, bool):
         raise ShapeError(f"horizon={horizon!r}", "a whole number of frames, at least 1", "ask for 1 or more")
     return whole
-
-
-def _stack(clips: list[Clip]) -> tuple[Tensor, Tensor]:
-    """Frames ``(B, T, C, H, W)`` in [0, 1] and observed ``(B, T, 1, H, W)`` of clips of one shape."""
-    batches = [clip.to_batch() for clip in clips]
-    return torch.cat([batch.frames for batch in batches]), torch.cat([batch.observed for batch in batches])
-
-
-def _append(canvas: Tensor, frames: int, value: bool = False) -> Tensor:
-    """``(B, T, ...)`` with frames of zeros, or of ones, at the end."""
-    more = canvas.new_full((canvas.shape[0], frames, *canvas.shape[2:]), value)
-    return torch.cat([canvas, more], dim=1)

@@ -44,6 +44,7 @@ class Survey:
             a radar's reach: they stay missing.
         unseen: how many other pixels nothing shows of in any frame: methods that look in other frames find nothing.
         windows: around what is missing.
+        seen: int64 ``(frames,)``, how many pixels of each frame are observed.
         source: where the frames came from, for messages.
     """
 
@@ -52,6 +53,7 @@ class Survey:
     never: np.ndarray
     unseen: int
     windows: list[Window]
+    seen: np.ndarray
     source: str
 
     @property
@@ -76,13 +78,13 @@ def survey(frames: Iterable[tuple[Frame, Frame]], header: Header, longest: int, 
     never = np.ones((1, header.height, header.width), dtype=bool)
     unseen = never.copy()
     low, high = np.inf, -np.inf
-    count = 0
+    seen: list[int] = []
     for whole, frame in frames:
-        count += 1
+        seen.append(int(np.count_nonzero(frame.observed)))
         missing.add(frame.observed)
         never &= ~whole.observed
         unseen &= ~frame.observed
-        if header.scale is None and frame.observed.any():
+        if header.scale is None and seen[-1]:
             known = frame.values[:, frame.observed[0]]
             low, high = min(low, float(known.min())), max(high, float(known.max()))
     first, last = missing.spans(never)
@@ -90,11 +92,12 @@ def survey(frames: Iterable[tuple[Frame, Frame]], header: Header, longest: int, 
     if missing.nothing_seen:
         raise DataError(f"{source}, of which nothing is left to see", "observed pixels", "hide less of it")
     return Survey(
-        count,
+        len(seen),
         header.scale or scale_of_range(low, high, header.dtype),
         never,
         int((unseen & ~never).sum()),
         windows,
+        np.array(seen),
         source,
     )
 

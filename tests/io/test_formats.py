@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from frame_forecast.clip import Clip
-from frame_forecast.errors import ConfigError, DataError, FrameForecastError, OutputError
+from frame_forecast.errors import ConfigError, DataError, FrameForecastError, FrameForecastWarning, OutputError
 from frame_forecast.io import registry
 from frame_forecast.io.base import Frame, suffix_of
 from frame_forecast.io.clips import read, write
@@ -212,11 +212,28 @@ def outcome(path: Path) -> str:
     return ""
 
 
-KINDS = ["npy", "npz", "tif", "gif", "webp", "png", "jpg", "pgm"]
+PICTURES = ["png", "jpg", "pgm"]
+KINDS = ["npy", "npz", "tif", "gif", "webp", *PICTURES]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.6, 0.97])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", PICTURES)
+def test_truncated_pictures_of_a_series_are_missing(kind: str, share: float, tmp_path: Path) -> None:
+    path = damaged(kind, tmp_path)
+    before = read(path.parent)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.warns(FrameForecastWarning) as caught:
+        clip = read(path.parent)
+    assert str(path) in str(caught[0].message)
+    assert "\n" not in str(caught[0].message)
+    assert clip.observed.all(axis=(1, 2, 3)).tolist() == [True, False, True]
+    assert not clip.observed[1].any()
+    assert np.array_equal(clip.values[[0, 2]], before.values[[0, 2]])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.6, 0.97])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in PICTURES])
 def test_truncated_files_are_refused_and_nothing_is_written(kind: str, share: float, tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
     path = damaged(kind, tmp_path / "own")
@@ -243,6 +260,7 @@ def test_no_cut_loses_frames_in_silence(kind: str, tmp_path: Path) -> None:
         assert np.array_equal(read_frames, clip.values), f"cut at {length} of {len(whole)}"
 
 
+@pytest.mark.filterwarnings("ignore::frame_forecast.errors.FrameForecastWarning")
 @pytest.mark.parametrize("kind", KINDS)
 def test_damage_never_gives_anything_but_our_errors(kind: str, tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()

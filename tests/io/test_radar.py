@@ -14,7 +14,7 @@ from PIL import Image
 
 from conftest import DATA
 from frame_forecast.clip import Clip
-from frame_forecast.errors import ConfigError, DataError, OutputError
+from frame_forecast.errors import ConfigError, DataError, FrameForecastWarning, OutputError
 from frame_forecast.io.clips import read, write
 from frame_forecast.io.formats.hdf5 import SKELETON
 from frame_forecast.io.formats.mch import RAIN, codes_of
@@ -183,15 +183,21 @@ def test_many_scans_need_a_folder(kind: str, suffix: str, tmp_path: Path) -> Non
     assert np.array_equal(again.times, clip.times)  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.parametrize("number", [0, 1])
 @pytest.mark.parametrize("share", [0.3, 0.97])
 @pytest.mark.parametrize("kind", PRODUCTS)
-def test_truncated_scans_are_refused(kind: str, share: float, tmp_path: Path) -> None:
+def test_truncated_scans_are_missing(kind: str, share: float, number: int, tmp_path: Path) -> None:
     folder = made(kind, tmp_path)
-    path = sorted(folder.iterdir())[1]
+    path = sorted(folder.iterdir())[number]
+    before = read(folder)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(DataError, match=re.escape(path.name)):
-        read(folder)
+    with pytest.warns(FrameForecastWarning, match=re.escape(path.name)):
+        clip = read(folder)
+    assert not clip.observed[number].any()
+    others = np.arange(len(clip.values)) != number
+    assert np.array_equal(clip.observed[others], before.observed[others])
+    assert np.array_equal(clip.times, before.times)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("kind", PRODUCTS)

@@ -286,6 +286,7 @@ def test_a_series_of_which_no_file_can_be_read_is_refused(way: str, tmp_path: Pa
         read(tmp_path / "in")
 
 
+@pytest.mark.filterwarnings("ignore:.*whose names differ")
 def test_what_does_not_belong_to_a_series_is_no_damage(tmp_path: Path) -> None:
     files = [picture(tmp_path / "in" / f"{number}.png", number) for number in range(3)]
     (tmp_path / "in" / "notes.txt").write_text("of the recording")
@@ -293,6 +294,13 @@ def test_what_does_not_belong_to_a_series_is_no_damage(tmp_path: Path) -> None:
         read(f"{tmp_path}/in/*")
     with pytest.raises(DataError, match=r"7\.png, which is no file"):
         read([*files, tmp_path / "in" / "7.png"])
+
+
+def test_another_format_among_files_with_times_inside_is_told(tmp_path: Path) -> None:
+    dated(tmp_path / "in", [1, 2, 3], ["a.npz", "b.npz", "c.npz"])
+    picture(tmp_path / "one.png", 2).rename(tmp_path / "in" / "b.npz")
+    with pytest.raises(DataError, match=r"b\.npz, of another format than a\.npz"):
+        read(tmp_path / "in")
 
 
 def dated(folder: Path, hours: list[int], names: list[str]) -> None:

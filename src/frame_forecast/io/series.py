@@ -112,7 +112,7 @@ class Series(Source):
     ) -> None:
         first = _first_readable(files, layout, variable)
         self._strict = strict
-        self._format = type(first)
+        self._format, self._first = type(first), first.path
         self._variable = variable
         # One guess for all, so that there is one warning.
         self._layout: str | None = first.header.meta.get("layout") if first.takes_layout else None
@@ -175,13 +175,14 @@ class Series(Source):
 
     def _open(self, file: Path) -> Reader:
         with reading(file):
-            if find_reader(file) is not self._format:
+            found = find_reader(file)
+            reader = _make(found, file, self._layout, self._variable)
+            if found is not self._format:  # and can be read: what is cut may look like another format
                 raise _MisfitError(
-                    f"{file}, of another format than {self._files[0].name}",
+                    f"{file}, of another format than {self._first.name}",
                     f"{self.header.kind} like the others",
                     "give files of one format, with a glob for example",
                 )
-            reader = _make(self._format, file, self._layout, self._variable)
             _require_single(reader)
             for what in ("shape", "dtype"):
                 given, expected = getattr(reader.header, what), getattr(self.header, what)

@@ -16,6 +16,7 @@ from frame_forecast.nn.motion import on_a_line, other_neighbours, positions, val
 from frame_forecast.nn.unroll import unroll
 
 _DIRECTIONS = "fb"
+_FLOW_TILE = 512  # pixels a side: what moves far must be seen where it comes from
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,9 @@ class MaskedLstm(Model):
         self.head = nn.Conv2d(config.width, pixels, 3, padding=1)
         self.motion = MotionHead(config.width, config.patch) if config.motion and not config.flow else None
         self.flow = FlowHead(config.width, config.patch) if config.flow else None
-        if self.flow is not None:  # what is drawn is then added to what flow makes
+        if self.flow is not None:
+            self.tile = _FLOW_TILE
+            # What is drawn is added to what flow makes.
             nn.init.zeros_(self.head.weight)
             nn.init.zeros_(self.head.bias)  # pyright: ignore[reportArgumentType]
 

@@ -10,7 +10,10 @@ from frame_forecast.models import entry_of
 from frame_forecast.weights.files import CARD, CONFIG, TENSORS, read_config
 from frame_forecast.weights.golden import GOLDEN
 
-PREFERRED = ("masked_lstm.moving_mnist", "masked_lstm_small.moving_mnist")
+PREFERRED = (
+    *("masked_lstm.moving_mnist", "masked_lstm_small.moving_mnist"),
+    *("masked_lstm.motion", "masked_lstm_small.motion"),
+)
 """Released weights ``preset.data_set``, of each data set the best first."""
 
 # A Path has lost one of the slashes.
