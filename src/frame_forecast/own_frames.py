@@ -179,7 +179,7 @@ def process(
                     scores.add(answer.frame.values, answer.made)
                 count.add(answer.made)
     flagged = "" if scores is None else f"; {scores.flagged} flagged in {request.score}"
-    return f"{count} by {name}{flagged}{choice}"
+    return f"{count} by {name}{choice}{flagged}"
 
 
 @contextmanager
