@@ -6,9 +6,14 @@ hidden. Frames before the last quarter may be seen, as they would be, but are no
 ``FRAME_FORECAST_DATA``, in ``video/`` and ``radar/``::
 
     python benchmarks/motion.py --out benchmarks/results/motion.csv
+
+With ``--fit 5`` weights are first adapted for five minutes to what comes before the scored frames, and scored beside::
+
+    python benchmarks/motion.py --fit 5 --case fmi --out benchmarks/results/motion_fit.csv
 """
 
 import os
+import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,11 +23,13 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
+from rich.console import Console
 
 from common import record
 from frame_forecast import predict
 from frame_forecast.clip import Clip
-from frame_forecast.io.clips import read
+from frame_forecast.fit import fit
+from frame_forecast.io.clips import read, write
 from frame_forecast.metrics import FrameScores
 
 MODELS = ["copy_last", "nearest", "linear", "mean_frame", "optical_flow", "masked_lstm_small.motion"]
@@ -119,20 +126,36 @@ def psnr(asked: list[Question], forecaster: predict.Forecaster, task: str) -> tu
     return scores.compute()["psnr"].overall, count
 
 
-def cut(name: str, data: Path) -> tuple[Clip, int]:
-    """A clip, and its first frame that is scored."""
+def cut(name: str, data: Path) -> tuple[Clip, int, Clip]:
+    """A clip, its first frame that is scored, and frames of the same recording that are not in what is scored."""
     if name in RADAR:
         clip = read(str(data / RADAR[name]))
-        return clip, len(clip.values) * 3 // 4
-    used = FOOTAGE[name]
-    return read(str(data / "video" / name)).part(used.start, used.stop), CONTEXT
+        first = len(clip.values) * 3 // 4
+        return clip, first, clip.part(0, first)
+    used, clip = FOOTAGE[name], read(str(data / "video" / name))
+    return clip.part(used.start, used.stop), CONTEXT, clip.part(0, used.start + CONTEXT)
 
 
-def measurements(cases: list[str], tasks: list[str], models: list[str], data: Path) -> Iterator[dict[str, object]]:
+def fitted(before: Clip, base: predict.Forecaster, minutes: float) -> predict.Forecaster:
+    """Weights adapted to some frames."""
+    with tempfile.TemporaryDirectory() as temporary:
+        source, folder = Path(temporary, "before.npz"), Path(temporary, "weights")
+        write(before, source)
+        fit(str(source), folder, base, minutes, device="cpu", console=Console())
+        return predict.load(folder, device="cpu")
+
+
+def measurements(
+    cases: list[str], tasks: list[str], models: list[str], minutes: float | None, data: Path
+) -> Iterator[dict[str, object]]:
     """A row for each case, task and model."""
-    forecasters = {model: predict.load(model, device="cpu") for model in models}
+    loaded = {model: predict.load(model, device="cpu") for model in models}
     for name in cases:
-        clip, first = cut(name, data)
+        clip, first, before = cut(name, data)
+        forecasters = dict(loaded)
+        if minutes is not None:
+            base = models[-1]
+            forecasters[f"{base}, {minutes:g} minutes of fit"] = fitted(before, loaded[base], minutes)
         for task in tasks:
             asked = questions(task, clip, first)
             for model, forecaster in forecasters.items():
@@ -146,12 +169,15 @@ def main(
     case: Annotated[list[str], typer.Option(help="May be given several times.")] = CASES,
     task: Annotated[list[str], typer.Option(help="May be given several times.")] = TASKS,
     model: Annotated[list[str], typer.Option(help="As for `ff.load`; may be given several times.")] = MODELS,
+    fit_minutes: Annotated[
+        float | None, typer.Option("--fit", help="Minutes for which the last model is fitted, too.")
+    ] = None,
 ) -> None:
     """Measures, prints and writes."""
     data = os.environ.get("FRAME_FORECAST_DATA")
     if data is None:
         raise typer.BadParameter("set FRAME_FORECAST_DATA to the folder that has video/ and radar/")
-    record(out, measurements(case, task, model, Path(data)))
+    record(out, measurements(case, task, model, fit_minutes, Path(data)))
 
 
 if __name__ == "__main__":

@@ -238,7 +238,7 @@ def test_digests_of_splits_are_kept_and_may_be_absent(saved: Path, tmp_path: Pat
 
 @pytest.fixture
 def packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package with both preferred weights of one data set and others; returns the folder of all."""
+    """A package with all preferred weights and others; returns the folder of all."""
     root = tmp_path / "released"
     monkeypatch.setattr(find, "_released", lambda: root)
     for tag in ("other.data", *reversed(weights.PREFERRED), "another.moving_mnist"):
@@ -250,9 +250,9 @@ def packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_released_weights_are_found_by_tag_and_by_data_set(packaged: Path) -> None:
-    best, second = weights.PREFERRED
-    assert weights.tags() == [best, second, "another.moving_mnist", "other.data"]
-    assert weights.aliases() == {"moving_mnist": best}
+    best, second, moving, other = weights.PREFERRED
+    assert weights.tags() == [best, second, moving, other, "another.moving_mnist", "other.data"]
+    assert weights.aliases() == {"moving_mnist": best, "motion": moving}
     assert weights.find_folder("moving_mnist") == packaged / best
     assert weights.find_folder(second) == packaged / second
     assert weights.find_folder(Path("other.data")) == packaged / "other.data"

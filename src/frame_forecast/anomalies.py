@@ -22,10 +22,11 @@ COLUMNS = ("frame", "time", "rmse", "psnr", "score", "flagged")
 REACH = 15
 """Frames before and after that tell how much errors vary."""
 FLAGGED = 4.0
-"""The score from which on a frame is flagged, if the frames beside it are better by `CLEAR`."""
+"""The score from which on a frame is flagged, if the frames beside it are better by `CLEAR`. Set so that one torn frame
+of an animation is, by `linear` and by `optical_flow`; no larger set was tried."""
 CLEAR = 2.0
-"""dB: those beside a broken frame, which are predicted from it in part, were 3 to 6 dB better; both sides of a cut are
-equally bad."""
+"""dB: those beside that torn frame, which are predicted from it in part, were 3 to 6 dB better; both sides of a cut
+should be equally bad."""
 _NEAR = (-4, -3, -2, 2, 3, 4)  # frames that tell what is usual; those beside suffer from a fault, too
 _KEPT = REACH + _NEAR[-1]  # rows before and after that a score depends on
 _FEWEST = (3, 6)  # of these frames, and of those within reach, for a median to mean something

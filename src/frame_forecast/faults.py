@@ -30,7 +30,7 @@ _THAW = 1.25
 _ODD = 3.0
 """Times the distance between its neighbours: how far an odd frame is from both; 1 where all is well."""
 _UNFORESEEN = 3.0
-"""Times the usual distance from what the neighbours show: noise alone is below 1.5."""
+"""Times the usual distance from what the neighbours show: on noisy microscopy it is up to 1.6."""
 _FAINT = 0.02
 """Of the usual contrast: what is less may be a cursor that blinks in a picture that stands still."""
 _NEAR = 0.25

@@ -91,8 +91,8 @@ def process(
     return "; ".join(
         [
             f"{count} by {method.title}",
-            *([] if request.score is None else [f"{flagged} flagged in {request.score}"]),
             *([] if method.choice is None else [str(method.choice)]),
+            *([] if request.score is None else [f"{flagged} flagged in {request.score}"]),
         ]
     )
 
