@@ -165,6 +165,15 @@ def test_what_cannot_be_is_one_line_and_code_2(line: str, said: str, command: Co
     assert sorted(Path().rglob("*")) == before
 
 
+def test_where_one_file_cannot_be_written_none_is(command: Command) -> None:
+    Path("out").mkdir()
+    Path("out/plots").write_text("mine")
+    code, _, err = command("backtest in.npy --horizon 3 --windows 1 --out out")
+    assert code == 2
+    assert err.startswith("frame-forecast: writing out/plots/psnr.svg: ")
+    assert [path.name for path in Path("out").iterdir()] == ["plots"]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 @pytest.mark.parametrize("line", ["backtest in.npy --horizon 3 --out new", "fit in.npy --out new --model moving_mnist"])
 def test_a_scheduler_ends_it_in_order(line: str, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import re
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,7 +61,7 @@ def score_tables(backtest: Backtest, scores: tuple[str, ...] | None = None) -> l
 def write_backtest(folder: Path, backtest: Backtest) -> Path:
     """Writes ``backtest.json``, ``backtest.csv``, ``plots/*.svg`` and ``backtest.md``, which shows them.
 
-    A file appears whole or not at all; one that is there is replaced.
+    All of them appear, or where one cannot be written none does; those that are there are replaced.
 
     Returns:
         The path of ``backtest.md``.
@@ -67,19 +69,18 @@ def write_backtest(folder: Path, backtest: Backtest) -> Path:
     Raises:
         OutputError: the disk is full, read-only or not there.
     """
-    with replacing(folder / JSON_FILE) as temporary:
-        record = json.dumps(backtest.to_json_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-        temporary.write_text(f"{record}\n", encoding="utf-8")
-    with replacing(folder / CSV_FILE) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(CSV_HEAD)
-        writer.writerows(backtest.csv_rows())
+    record = json.dumps(backtest.to_json_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+    table = io.StringIO(newline="")
+    writer = csv.writer(table)
+    writer.writerow(CSV_HEAD)
+    writer.writerows(backtest.csv_rows())
     pictures = plots(backtest)
-    for picture in pictures:
-        with replacing(folder / picture.path) as temporary:
-            temporary.write_bytes(picture.data)
-    with replacing(folder / PAGE) as temporary:
-        temporary.write_text(markdown(backtest, pictures), encoding="utf-8")
+    files = {JSON_FILE: f"{record}\n".encode(), CSV_FILE: table.getvalue().encode()}
+    files |= {picture.path: picture.data for picture in pictures}
+    files[PAGE] = markdown(backtest, pictures).encode()
+    with ExitStack() as stack:  # they take their names when all are written
+        for path, data in files.items():
+            stack.enter_context(replacing(folder / path)).write_bytes(data)
     return folder / PAGE
 
 
