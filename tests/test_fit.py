@@ -100,7 +100,7 @@ def test_clips_that_cannot_be_learnt_from(array: np.ndarray, message: str, base:
     assert not (tmp_path / "mine").exists()
 
 
-@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf")])
 def test_no_time_is_refused(seconds: float, base: Forecaster, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="minutes"):
         run(base, tmp_path, fading(), seconds=seconds)

@@ -88,7 +88,7 @@ def fit(
         source: as for `open_reader`; frames with missing pixels teach with the rest of theirs.
         folder: of weights, to write.
         base: trained weights to begin with; it is left as it is.
-        minutes: of training, more than 0.
+        minutes: of training, more than 0 and finite.
         layout, variable: as for `open_reader`.
         force: replace what is at ``folder``.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
@@ -100,8 +100,8 @@ def fit(
         OutputError: something is there, or the folder cannot be written.
         KeyboardInterrupt: Ctrl-C or SIGTERM; nothing is written.
     """
-    if not minutes > 0:
-        raise ConfigError(f"{minutes} minutes", "more than 0", "give it longer")
+    if not 0 < minutes < math.inf:
+        raise ConfigError(f"{minutes} minutes", "more than 0, and an end", "say how many")
     if base.weights_sha256 is None or "recreate" not in base.model.tasks or base.model.frame_size is not None:
         raise ConfigError(f"{base.name}, to adapt", "trained weights of a model that recreates", "choose another model")
     _check_place(folder, force)
@@ -269,7 +269,8 @@ def _patches(
             known[n, t - starts[n]] = seen[place]
     rich = known.mean(axis=(1, 2, 3)) >= _KNOWN
     if not rich.any():
-        raise DataError(f"{stream.name}, of which too little is observed", "half of some places", "give more of it")
+        where = f"frames {frames[0]} to {frames[-1]} of {stream.name}"
+        raise DataError(f"{where}, of which too little is observed", "half of some places", "give more of them")
     return _Patches(values[rich], known[rich])
 
 
