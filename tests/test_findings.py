@@ -52,7 +52,7 @@ def held(clip: np.ndarray, first: int, last: int, residue: float = 0.0) -> np.nd
 
 def found_in(array: np.ndarray) -> Findings:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a layout that is guessed
+        warnings.simplefilter("ignore", FrameForecastWarning)  # of a layout that is guessed
         path = Path(folder) / "clip.npy"
         np.save(path, array)
         with open_reader(path) as stream:

@@ -61,7 +61,8 @@ class Misfit:
         number = len(self._error)
         self.skip()
         small = self._reduced(values, observed[0])
-        self._contrast[number] = float(small.std())
+        with np.errstate(over="ignore"):
+            self._contrast[number] = float(small.std())
         if len(self._last) == 2:
             (_, before), (middle, frame) = self._last
             self._error[middle], self._apart[middle] = self._compared(before, frame, small)
