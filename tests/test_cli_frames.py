@@ -160,9 +160,9 @@ def damage() -> None:
     Path("mixed").mkdir()
     Image.fromarray(noise()[0]).save("mixed/f0.png")
     Image.fromarray(noise()[0, :5]).save("mixed/f1.png")
-    for folder, kept in (("cut", 70), ("zero", 0)):
+    for folder, count, kept in (("cut", 3, 70), ("zero", 3, 0), ("alone", 1, None), ("bad", 1, 0)):
         Path(folder).mkdir()
-        for number in range(3):
+        for number in range(count):
             Path(folder, f"f{number}.png").write_bytes(Path("mixed/f0.png").read_bytes()[:kept])
     torch.manual_seed(0)
     entry = entry_of("lstm_autoencoder")
@@ -216,6 +216,8 @@ REFUSED = [
     ("recreate clips --missing 1 -o clips --suffix .mkv", "the folder that is read"),
     ("recreate cut -o out", "cut/f0.png", "none of the 3 files can be read"),
     ("recreate zero -o out", "zero/f0.png: 0 bytes", "none of the 3 files can be read"),
+    ("recreate alone -o out", "alone, a single frame"),
+    ("recreate bad -o out", "bad/f0.png: 0 bytes: expected"),
     ("recreate zero/*.png -o out", "zero/f0.png: 0 bytes", "none of the 3 files can be read"),
     ("recreate mixed --missing 1 -o mixed/whole.npy", "in the folder that is read", "another place, such as"),
     ("recreate clips/*.npy --missing 1 -o out.npy", "3 inputs"),

@@ -89,7 +89,7 @@ def process_all(
         # A glob that matches one file is not known to do so by who wrote it.
         found = inputs != [Path(source) for source in sources]
         is_one = target is None or bool(target.suffix) or not (found or suffix is not None or shard is not None)
-        if len(inputs) > 1:
+        if len(inputs) > 1 or (not is_one and is_folder(Path(sources[0]))):  # of one picture, too
             is_one = _is_series(inputs, request)
     if is_one:
         if shard is not None or suffix is not None:

@@ -305,8 +305,8 @@ def _first_readable(files: list[Path], layout: str | None, variable: str | None)
 
 
 def none_readable(files: list[Path], error: FrameForecastError) -> DataError:
-    """The error for several files of which none can be read, given that of the first."""
-    found = f"{error.given} (and none of the {len(files)} files can be read)"
+    """The error for files of which none can be read, given that of the first."""
+    found = error.given + f" (and none of the {len(files)} files can be read)" * (len(files) > 1)
     return DataError(found, error.expected, error.next_step)
 
 
