@@ -20,7 +20,8 @@ from frame_forecast.io.base import Frame
 from frame_forecast.io.sidecar import read_sidecar, sidecar_of
 from frame_forecast.models.registry import entry_of
 from frame_forecast.own_files import process_all
-from frame_forecast.own_frames import Request, process
+from frame_forecast.own_frames import process
+from frame_forecast.own_request import Request
 from frame_forecast.predict import Forecaster
 from frame_forecast.scale import ValueScale
 from stand_in import StandIn

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import re
+import signal
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -14,6 +16,7 @@ import torch
 from PIL import Image
 
 from frame_forecast import __main__, weights
+from frame_forecast.files import replacing
 from frame_forecast.models.registry import entry_of
 
 Command = Callable[[str], tuple[int, str, str]]
@@ -160,6 +163,25 @@ def test_what_cannot_be_is_one_line_and_code_2(line: str, said: str, command: Co
     assert err.count("\n") == 1
     assert said in err
     assert sorted(Path().rglob("*")) == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize("line", ["backtest in.npy --horizon 3 --out new", "fit in.npy --out new --model moving_mnist"])
+def test_a_scheduler_ends_it_in_order(line: str, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        with replacing(Path("new", "file")):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    name = line.partition(" ")[0]
+    monkeypatch.setattr(f"frame_forecast.{name}.{name}", stopped)
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        assert command(line) == (143, "", "frame-forecast: interrupted\n")
+    finally:
+        for number, handler in zip((signal.SIGTERM, signal.SIGHUP), before, strict=True):
+            signal.signal(number, handler)
+    assert [path.name for path in Path().iterdir()] == ["in.npy"]
 
 
 def test_a_warning_is_said_once(command: Command) -> None:

@@ -1,7 +1,9 @@
 """Output that appears whole or not at all."""
 
 import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +53,26 @@ def test_a_failure_leaves_what_was_there(error: BaseException, tmp_path: Path) -
     with pytest.raises(type(error)):
         fail()
     assert names(tmp_path) == {"folder", "folder/old"}
+
+
+def test_a_signal_just_after_a_folder_was_made_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "new" / "file"
+    made, make = [], os.mkdir
+
+    def make_and_stop(*given: Any, **more: Any) -> None:
+        make(*given, **more)
+        made.append(Path(given[0]).name)
+        if made[-1].startswith(".file."):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "mkdir", make_and_stop)
+    with pytest.raises(KeyboardInterrupt), replacing(path):
+        pass
+    assert len(made) == 2
+    with pytest.raises(KeyboardInterrupt):
+        check_writable(path)
+    assert len(made) == 3
+    assert names(tmp_path) == set()
 
 
 def test_a_failure_removes_the_folders_that_were_made_for_it(tmp_path: Path) -> None:

@@ -233,8 +233,16 @@ def test_what_a_clip_holds() -> None:
     facts = dict(found.facts())
     assert facts["frames"] == f"{T} of 1x{H}x{W} (C, H, W), int16"
     assert facts["values"] == f"{clip.min()} to {clip.max()}"
+    assert facts["scale"] == "from the lowest to the highest value"
     assert facts["missing"] == "0 %" + " of the pixels"
     assert "times" not in facts
+
+
+def test_the_scale_is_the_one_that_models_get() -> None:
+    assert dict(found_in(footage()).facts())["scale"] == "linear, 0 to 255"
+    assert (
+        dict(found_in(footage().astype(np.float32) / 300).facts())["scale"] == "none: values in [0, 1] stay as they are"
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int8, np.int64, np.float16, np.float32, np.float64])

@@ -17,7 +17,7 @@ from frame_forecast.io.clips import read
 from frame_forecast.io.sidecar import read_sidecar, sidecar_of
 from frame_forecast.models import TASKS
 from frame_forecast.own_files import Outcome, process_all
-from frame_forecast.own_frames import Request, Task
+from frame_forecast.own_request import Request, Task
 from frame_forecast.predict import Forecaster
 from stand_in import StandIn, forecaster
 

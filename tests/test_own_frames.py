@@ -30,7 +30,8 @@ from frame_forecast.io.base import Writer
 from frame_forecast.io.clips import read, write
 from frame_forecast.io.sidecar import made_masks, read_sidecar, sidecar_of
 from frame_forecast.models.registry import entry_of
-from frame_forecast.own_frames import Request, Task, process
+from frame_forecast.own_frames import process
+from frame_forecast.own_request import Request, Task
 from frame_forecast.predict import Forecaster
 from frame_forecast.scale import ValueScale
 from stand_in import StandIn, forecaster

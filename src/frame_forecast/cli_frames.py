@@ -7,7 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from frame_forecast.own_files import Outcome
-    from frame_forecast.own_frames import Request
+    from frame_forecast.own_request import Request
 
 Inputs = Annotated[
     list[str],
@@ -90,7 +90,7 @@ def forecast(
     device: Device = "auto",
 ) -> None:
     """Write the frames that come after those of your own file."""
-    from frame_forecast.own_frames import Request
+    from frame_forecast.own_request import Request
 
     request = Request("forecast", horizon, missing, mask, detect, layout, variable)
     _run(inputs, out, request, model, candidate, suffix, shard, force, device)
@@ -112,7 +112,7 @@ def recreate(
     device: Device = "auto",
 ) -> None:
     """Fill what is missing of your own file; all that is observed stays as it is."""
-    from frame_forecast.own_frames import Request
+    from frame_forecast.own_request import Request
 
     request = Request("recreate", 0, missing, mask, detect, layout, variable)
     _run(inputs, out, request, model, candidate, suffix, shard, force, device)
@@ -135,7 +135,7 @@ def reconstruct(
     device: Device = "auto",
 ) -> None:
     """Write your own file as a model understands it, each frame from the others: noise and faults stand out."""
-    from frame_forecast.own_frames import Request
+    from frame_forecast.own_request import Request
 
     request = Request("reconstruct", 0, missing, mask, detect, layout, variable, None if score is None else str(score))
     _run(inputs, out, request, model, candidate, suffix, shard, force, device)
@@ -147,7 +147,7 @@ def add_to(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def _end_in_order_when_stopped() -> None:
+def end_in_order_when_stopped() -> None:
     """A scheduler's or a closing terminal's signal ends the command as Ctrl-C does: temporary files are removed."""
     import signal
 
@@ -180,7 +180,7 @@ def _run(
     from frame_forecast import choose
     from frame_forecast.own_files import process_all
 
-    _end_in_order_when_stopped()
+    end_in_order_when_stopped()
     forecaster = choose.load(model, candidate or (), device)
     # On the side and to people alone: an error is then one line, and what is printed can be kept.
     console = Console(stderr=True, quiet=not sys.stderr.isatty())

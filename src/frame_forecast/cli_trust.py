@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from frame_forecast.cli_frames import Device, Force, Layout, Variable
+from frame_forecast.cli_frames import Device, Force, Layout, Variable, end_in_order_when_stopped
 
 Inputs = Annotated[
     list[str],
@@ -55,6 +55,7 @@ def backtest(
     from frame_forecast.files import check_writable
     from frame_forecast.report.backtest import JSON_FILE, LEGEND, MAIN_SCORES, score_tables, setting, write_backtest
 
+    end_in_order_when_stopped()
     if out is not None:
         check_writable(out / JSON_FILE)
     found = backtest(
@@ -106,6 +107,7 @@ def fit(
     from frame_forecast import predict
     from frame_forecast.fit import fit
 
+    end_in_order_when_stopped()
     fitted = fit(
         inputs[0] if len(inputs) == 1 else inputs,
         out,

@@ -2,8 +2,8 @@
 
 import errno
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,24 +21,18 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: the disk is full, read-only or not there, or the name is too long.
     """
-    with _folder_for(path):
-        with writing(path):
-            holder = _make_holder(path, path.parent)
+    with _folder_for(path), hidden_folder(path, path.parent) as holder, writing(path):
+        temporary = holder / path.name
+        yield temporary
+        if not (temporary.is_dir() and path.is_dir()):
+            temporary.replace(path)  # refuses to put a file in a folder's place
+            return
+        old = path.rename(holder / "old")
         try:
-            temporary = holder / path.name
-            with writing(path):
-                yield temporary
-                if not (temporary.is_dir() and path.is_dir()):
-                    temporary.replace(path)  # refuses to put a file in a folder's place
-                    return
-                old = path.rename(holder / "old")
-                try:
-                    temporary.rename(path)
-                except OSError:
-                    old.rename(path)
-                    raise
-        finally:
-            shutil.rmtree(holder, ignore_errors=True)
+            temporary.rename(path)
+        except OSError:
+            old.rename(path)
+            raise
 
 
 @contextmanager
@@ -66,12 +60,26 @@ def check_writable(path: Path) -> None:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         folder = next(folder for folder in path.absolute().parents if folder.exists())
-        _make_holder(path, folder).rmdir()  # permissions alone do not tell
+        with hidden_folder(path, folder):  # permissions alone do not tell
+            pass
 
 
-def _make_holder(path: Path, folder: Path) -> Path:
-    """A new hidden folder in ``folder`` for what is to be at ``path``, whose name may be as long as can be."""
-    return Path(tempfile.mkdtemp(prefix=f".{path.name[:32]}.", dir=folder))
+@contextmanager
+def hidden_folder(path: Path, folder: Path) -> Iterator[Path]:
+    """A new hidden folder in ``folder`` for what is to be at ``path``, whose name may be as long as can be; it is gone
+    after the block, however that ends.
+
+    Raises:
+        OutputError: the disk is full, read-only or not there.
+    """
+    # Not tempfile's: a signal just after that has made a folder would leave it, as nobody knows its name yet.
+    holder = folder / f".{path.name[:32]}.{secrets.token_hex(8)}"
+    try:
+        with writing(path):
+            holder.mkdir(mode=0o700)
+        yield holder
+    finally:
+        shutil.rmtree(holder, ignore_errors=True)
 
 
 @contextmanager

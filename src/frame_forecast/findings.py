@@ -15,7 +15,7 @@ from frame_forecast import faults
 from frame_forecast.header import Header
 from frame_forecast.io.base import Frame, Time
 from frame_forecast.io.grid import Grid
-from frame_forecast.io.streams import Stream
+from frame_forecast.io.streams import Stream, stay_as_they_are
 from frame_forecast.misfit import Misfit
 from frame_forecast.ranges import format_ranges
 
@@ -90,6 +90,8 @@ class Findings:
         ]
         if scale := self.header.scale:
             facts.append(("scale", f"{scale.kind}, {scale.low:g} to {scale.high:g}"))
+        elif stay_as_they_are(self.low, self.high, self.header.dtype):
+            facts.append(("scale", "none: values in [0, 1] stay as they are"))
         else:
             facts.append(("scale", "from the lowest to the highest value"))
         if self.first is not None:

@@ -18,7 +18,8 @@ from frame_forecast.io.masks import Mask
 from frame_forecast.io.registry import find_writer
 from frame_forecast.io.series import find_files, find_places, is_folder, none_readable, open_file
 from frame_forecast.io.sidecar import SUFFIX, read_sidecar, sidecar_of
-from frame_forecast.own_frames import NothingMissing, Request, process, recipe, state_of
+from frame_forecast.own_frames import NothingMissing, process
+from frame_forecast.own_request import Request, recipe, state_of
 from frame_forecast.predict import Forecaster
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,7 +11,7 @@ from typing import final
 import numpy as np
 
 from frame_forecast.errors import DataError, OutputError
-from frame_forecast.files import replacing, writing
+from frame_forecast.files import hidden_folder, replacing, writing
 from frame_forecast.header import Header
 from frame_forecast.io.base import Frame, Source, Time, Writer, reading, unreadable, writing_file
 from frame_forecast.io.grid import Grid
@@ -127,15 +126,20 @@ def check_output(target: Path, header: Header, force: bool) -> None:
     if make is SeriesWriter:
         make, own = SeriesWriter.of_files(own)
     folder = next(folder for folder in target.absolute().parents if folder.exists())
-    with writing(target), tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=folder) as place:
-        writer = make(Path(place) / target.name, own, target)
+    with hidden_folder(target, folder) as place, writing(target):
+        writer = make(place / target.name, own, target)
         writer.close()
     writer.require_room(own.frames or 1)
 
 
+def stay_as_they_are(low: float, high: float, dtype: np.dtype) -> bool:
+    """Whether values that run from ``low`` to ``high`` are floats in [0, 1]."""
+    return dtype.kind == "f" and low >= 0 and high <= 1
+
+
 def scale_of_range(low: float, high: float, dtype: np.dtype) -> ValueScale:
     """The scale of values that run from ``low`` to ``high``, both observed; floats in [0, 1] stay as they are."""
-    if dtype.kind == "f" and low >= 0 and high <= 1:
+    if stay_as_they_are(low, high, dtype):
         return ValueScale(0.0, 1.0)
     ends = np.array([low, high]).reshape(2, 1, 1, 1)
     return ValueScale.fit(ends, np.ones_like(ends, dtype=bool))
