@@ -29,7 +29,7 @@ from frame_forecast.scale import ValueScale
 
 MODELS = [
     *("black", "mean_frame", "copy_last", "nearest", "linear", "optical_flow"),
-    "masked_lstm_small.moving_mnist",
+    *("masked_lstm_small.moving_mnist", "masked_lstm_small.motion"),
 ]
 CASES = ["calcium_imaging.tif", "mch/20150515", "cockatoo.mp4"]  # those that take minutes last
 
