@@ -147,6 +147,17 @@ def test_with_flow_an_untrained_network_gives_nearly_what_optical_flow_does() ->
     assert (made - flow).abs().mean() < 0.25 * (line - flow).abs().mean()
 
 
+def test_with_flow_what_rests_stays_in_a_gap_whatever_was_learnt() -> None:
+    model = MaskedLstm(dataclasses.replace(TINY, flow=True)).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    still = torch.rand((1, 1, 1, 16, 16), generator=torch.Generator().manual_seed(0)).repeat(1, 7, 1, 1, 1)
+    observed = torch.tensor([True, True, False, False, True, True, False]).view(1, 7, 1, 1, 1)
+    made = model(still, observed)
+    torch.testing.assert_close(made[:, 2:4], still[:, 2:4], atol=0.02, rtol=0)
+    assert (made[:, 6] - still[:, 6]).abs().max() > 0.02  # seen from one side alone, it may be anything
+
+
 def test_with_flow_colours_move_alike() -> None:
     model = MaskedLstm(dataclasses.replace(TINY, flow=True)).eval()
     for parameter in model.parameters():

@@ -166,9 +166,11 @@ class MaskedLstm(Model):
             line = on_a_line(frames, observed)
             made = line.clone()
             sides = line[missing][:, None].repeat(1, 2, 1, 1, 1)  # (rows, 2, C, H, W)
+            two = torch.zeros_like(sides[:, 0, :1], dtype=torch.bool)  # which pixels have both: (rows, 1, H, W)
             for copy in moved_copies(made, observed, valid):
                 row = number[copy.clip, copy.frame]
                 sides[row] = torch.where(copy.where, copy.sides, sides[row])
+                two[row] |= copy.where & (copy.weights > 0).all(dim=0)
                 made[copy.clip, copy.frame] = torch.where(copy.where, copy.blend(), made[copy.clip, copy.frame])
             # Where both sides differ, something appeared, vanished or was followed wrongly.
             doubt = torch.zeros_like(made[:, :, 0])
@@ -180,6 +182,9 @@ class MaskedLstm(Model):
         rows = missing.flatten().nonzero()[:, 0]
         tokens = self._of_frames(rows % T * B + rows // T, tokens, reversal)
         refined = flow(tokens, self._drawn(tokens, H, W), sides, made[missing], line[missing])
+        if not self.training:  # what both sides agree on stands, in frames of any kind
+            low, high = sides.amin(dim=1), sides.amax(dim=1)
+            refined = torch.where(two, refined.clamp(low, high), refined)
         return frames.flatten(0, 1).index_copy(0, rows, refined).view_as(frames)
 
     def _tokens(self, pixels: Tensor, reversal: Tensor) -> Tensor:
