@@ -1,5 +1,6 @@
 """Weights adapted to a clip of one's own: never worse than they were, nothing half-written, clear refusals."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,6 +75,15 @@ def test_without_a_gain_the_weights_are_those_it_began_with(
     assert found.after == found.before
     mine = predict.load(tmp_path / "mine", device="cpu")
     assert all(torch.equal(value, mine.model.state_dict()[key]) for key, value in base.model.state_dict().items())
+
+
+def test_a_network_that_broke_is_not_taken(base: Forecaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = iter([20.0, math.nan, math.nan])
+    monkeypatch.setattr(module, "_score", lambda *arguments: next(scores))
+    found = run(base, tmp_path, fading(), seconds=1)
+    assert (found.after, found.gained) == (20.0, False)
+    mine = predict.load(tmp_path / "mine", device="cpu").model.state_dict()
+    assert all(torch.equal(value, mine[key]) for key, value in base.model.state_dict().items())
 
 
 def test_what_is_missing_teaches_nothing(base: Forecaster, tmp_path: Path) -> None:

@@ -110,11 +110,14 @@ def fit(
             pairs = ((frame, frame) for frame in _watched(stream, progress))
             found = streaming.survey(pairs, stream.header, base.longest, stream.name)
         split = _split(found.frames, stream.name)
-        parts = [
-            _patches(stream, found, frames, base.longest, how_many, seed)
+        cuts = [
+            _Cut(stream, frames, base.longest, how_many, seed)
             for seed, (frames, how_many) in enumerate(zip(split, (_PATCHES, _VALIDATED), strict=True))
         ]
-    train, validation = parts
+        for t, frame in enumerate(stream):
+            for cut in cuts:
+                cut.add(t, frame, found)
+    train, validation = (cut.patches() for cut in cuts)
     train = train.liveliest(_KEPT)
     config = _recipe(base)
     budget = Budget(seconds=60 * minutes)
@@ -135,7 +138,8 @@ def fit(
             other = TrainingModule(copy.deepcopy(base.model), config, budget)
             other.load_state_dict(state)
             candidates.append((_score(other.model, data, base.device), other.model))
-    after, model = max([*candidates, (before, base.model)], key=lambda one: one[0])
+    # What it began with comes first: neither an equal score nor one that is no number takes its place.
+    after, model = max([(before, base.model), *candidates], key=lambda one: one[0])
     contract = base.contract
     weights.save(
         folder,
@@ -194,7 +198,7 @@ def _split(frames: int, source: str) -> tuple[range, range]:
 
 @dataclass(frozen=True)
 class _Patches:
-    """Parts of a stream, one channel of it or the mean of all.
+    """Parts of a stream, the mean of its channels.
 
     Args:
         frames: float16 ``(N, T, H, W)`` in [0, 1].
@@ -237,41 +241,59 @@ def _turned(part: np.ndarray, draws: np.ndarray) -> np.ndarray:
     return part.swapaxes(1, 2) if draws[2] < 0.5 and part.shape[1] == part.shape[2] else part
 
 
-def _patches(
-    stream: Stream, found: streaming.Survey, frames: range, longest: int, how_many: int, seed: int
-) -> _Patches:
-    """Patches cut from some of the frames in one pass.
+class _Cut:
+    """Patches being cut from some of a stream's frames.
+
+    Args:
+        stream: whose frames they are.
+        frames: those to cut from.
+        longest: frames of a patch at most.
+        how_many: patches.
+        seed: of where they lie.
 
     Raises:
-        DataError: frames smaller than a patch can be, or none of which enough is observed.
+        DataError: frames smaller than a patch can be.
     """
-    H, W = stream.header.height, stream.header.width
-    if min(H, W) < _LEAST_SIDE:
-        raise DataError(
-            f"{stream.name} of {H}x{W} pixels, to adapt to", f"{_LEAST_SIDE}x{_LEAST_SIDE} at least", "enlarge them"
-        )
-    h, w, T = min(H, _SIDE), min(W, _SIDE), min(longest, len(frames))
-    draws = np.random.default_rng(seed).random((how_many, 3))
-    starts = frames.start + (draws[:, 0] * (len(frames) - T + 1)).astype(int)
-    tops, lefts = (draws[:, 1] * (H - h + 1)).astype(int), (draws[:, 2] * (W - w + 1)).astype(int)
-    values = np.zeros((how_many, T, h, w), np.float16)
-    known = np.zeros((how_many, T, h, w), bool)
-    for t, frame in enumerate(stream):
-        inside = np.flatnonzero((starts <= t) & (t < starts + T))
+
+    def __init__(self, stream: Stream, frames: range, longest: int, how_many: int, seed: int) -> None:
+        H, W = stream.header.height, stream.header.width
+        if min(H, W) < _LEAST_SIDE:
+            raise DataError(
+                f"{stream.name} of {H}x{W} pixels, to adapt to", f"{_LEAST_SIDE}x{_LEAST_SIDE} at least", "enlarge them"
+            )
+        self._where = f"frames {frames[0]} to {frames[-1]} of {stream.name}"
+        h, w, T = min(H, _SIDE), min(W, _SIDE), min(longest, len(frames))
+        draws = np.random.default_rng(seed).random((how_many, 3))
+        self._starts = frames.start + (draws[:, 0] * (len(frames) - T + 1)).astype(int)
+        self._tops, self._lefts = (draws[:, 1] * (H - h + 1)).astype(int), (draws[:, 2] * (W - w + 1)).astype(int)
+        self._values = np.zeros((how_many, T, h, w), np.float16)
+        self._known = np.zeros((how_many, T, h, w), bool)
+
+    def add(self, t: int, frame: Frame, found: streaming.Survey) -> None:
+        """Frame ``t`` of the stream."""
+        _, T, h, w = self._values.shape
+        inside = np.flatnonzero((self._starts <= t) & (t < self._starts + T))
         if len(inside) == 0:
-            continue
+            return
         seen = frame.observed[0]
         unit = found.scale.to_unit(np.where(frame.observed, np.nan_to_num(frame.values), 0)).mean(axis=0)
         unit = np.where(seen, unit, 0)
         for n in inside.tolist():
-            place = slice(tops[n], tops[n] + h), slice(lefts[n], lefts[n] + w)
-            values[n, t - starts[n]] = unit[place]
-            known[n, t - starts[n]] = seen[place]
-    rich = known.mean(axis=(1, 2, 3)) >= _KNOWN
-    if not rich.any():
-        where = f"frames {frames[0]} to {frames[-1]} of {stream.name}"
-        raise DataError(f"{where}, of which too little is observed", "half of some places", "give more of them")
-    return _Patches(values[rich], known[rich])
+            place = slice(self._tops[n], self._tops[n] + h), slice(self._lefts[n], self._lefts[n] + w)
+            self._values[n, t - self._starts[n]] = unit[place]
+            self._known[n, t - self._starts[n]] = seen[place]
+
+    def patches(self) -> _Patches:
+        """Those of which enough is observed.
+
+        Raises:
+            DataError: there is none.
+        """
+        rich = self._known.mean(axis=(1, 2, 3)) >= _KNOWN
+        if not rich.any():
+            given = f"{self._where}, of which too little is observed"
+            raise DataError(given, "half of some places", "give more of them")
+        return _Patches(self._values[rich], self._known[rich])
 
 
 class _Batches(IterableDataset[Batch]):
