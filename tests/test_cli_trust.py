@@ -5,9 +5,9 @@ import json
 import os
 import re
 import signal
-import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,8 @@ import pytest
 import torch
 from PIL import Image
 
-from frame_forecast import __main__, backtest, weights
+from commands import command_of
+from frame_forecast import backtest, weights
 from frame_forecast.files import replacing
 from frame_forecast.models.registry import entry_of
 
@@ -38,18 +39,8 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.chdir(tmp_path)
     np.save("in.npy", noise())
 
-    def run(line: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["frame-forecast", *line.split()])
-        code = 0
-        try:
-            __main__.main()
-        except SystemExit as end:
-            code = end.code
-        printed = capsys.readouterr()
-        assert isinstance(code, int)
-        return code, printed.out, printed.err
-
-    return run
+    run = command_of(monkeypatch, capsys)
+    return lambda line: astuple(run(*line.split()))
 
 
 def test_the_table_and_the_verdicts(command: Command) -> None:

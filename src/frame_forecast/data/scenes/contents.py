@@ -24,8 +24,8 @@ _MOST_SHAPES = 5
 _RANK_STEP = 3  # every third pixel is enough to rank values
 
 
-class Textures:
-    """Noise of many spectra that drifts, turns, zooms, shears and deforms.
+class _OfNoise:
+    """What is made of noise.
 
     Args:
         fields: of the noise.
@@ -34,6 +34,10 @@ class Textures:
 
     def __init__(self, fields: Fields, frames: int, channels: int, size: int) -> None:
         self.fields, self.length, self.channels, self.size = fields, frames, channels, size
+
+
+class Textures(_OfNoise):
+    """Noise of many spectra that drifts, turns, zooms, shears and deforms."""
 
     def frames(self, draws: Draws) -> Tensor:
         """A clip, float32 ``(T, C, H, W)`` in [0, 1]."""
@@ -83,20 +87,13 @@ class Textures:
         return total
 
 
-class Rain:
+class Rain(_OfNoise):
     """Fields with holes, skewed, whose small parts live shorter than their large ones as they move.
 
     As in S-PROG (Seed, "A dynamic and spatial scaling approach to advection forecasting", J. Appl. Meteorol.
     2003) and STEPS (Bowler, Pierce & Seed, QJRMS 2006), each octave is an autoregressive process of first order
     in coordinates that move along.
-
-    Args:
-        fields: of the noise.
-        frames, channels, size: of the clips.
     """
-
-    def __init__(self, fields: Fields, frames: int, channels: int, size: int) -> None:
-        self.fields, self.length, self.channels, self.size = fields, frames, channels, size
 
     def frames(self, draws: Draws) -> Tensor:
         """A clip, float32 ``(T, C, H, W)`` in [0, 1]."""
