@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from frame_forecast import predict, weights
+from frame_forecast.changes import Changes
 from frame_forecast.compare import LEAST, Comparison, ExpectedError
 from frame_forecast.devices import choose_device
 from frame_forecast.errors import ConfigError
@@ -37,7 +38,7 @@ class Candidates:
     """Methods to choose from; stands in for a `Forecaster` until one is chosen.
 
     Args:
-        forecasters: by the name that the table will say.
+        forecasters: by the name that the table will say; of those that cannot be told apart, the first is taken.
         left_out: a line on each that should be one and cannot.
 
     Attributes:
@@ -191,17 +192,21 @@ def choose(
     plan = _plan(task, horizon, header, found, candidates)
     scored = np.cumsum([0, *(len(place.scored) for place in plan.places)])
     places = [place for i, place in enumerate(plan.places) if i < _FEW or scored[i] < _ENOUGH]
-    probes = gather(frames(), places, found)
+    changes = Changes()
+    watched = changes.watch(frames())
+    probes = gather(watched, places, found)
+    for _ in watched:  # the frames after the last that a probe needs
+        pass
     notes = [*candidates.left_out, *plan.notes]
-    compared = Comparison(probes, plan.shares, task, horizon, seconds, notes)
+    compared = Comparison(probes, plan.shares, changes, task, horizon, seconds, notes)
     able = {name: one for name, one in candidates.forecasters.items() if task in one.model.tasks}
     notes += [f"{name} is left out: it does not {task}" for name in candidates.forecasters if name not in able]
     compared.run(able, progress)
     if not compared.probes or not compared.errors:
         name = next((one for one in _METHODS if one in able), next(iter(able)))
         return Choice(name, able[name], [], 0, 0, None, [], notes)
-    name, *others = compared.ranked()
-    table = [Score(one, compared.psnr(one)) for one in (name, *sorted(others, key=lambda one: -compared.psnr(one)))]
+    name, *_ = ranked = compared.ranked()
+    table = [Score(one, compared.psnr(one)) for one in ranked]
     return Choice(
         name,
         able[name],

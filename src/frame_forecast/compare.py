@@ -6,9 +6,11 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from frame_forecast.changes import Changes
 from frame_forecast.clip import Clip
 from frame_forecast.errors import FrameForecastError, FrameForecastWarning
 from frame_forecast.metrics import PSNR_CAP
@@ -19,7 +21,14 @@ from frame_forecast.probes import Part, Probe, distances
 LEAST = 3
 """Probes that a method must be fast enough for."""
 
-_TRIMMED = 0.1
+_APART = 1.5
+"""Standard errors by which one method must be better than another before it in order, to be told from it."""
+
+_FOLLOWS = 0.7
+"""Power of what changes that squared errors grow with. Like `_APART` and the half-lives of places, it was chosen on
+100 cases of ``benchmarks/auto.py``; 0.5 and 1 are hardly worse."""
+
+_STILL = 0.05  # of what changes on average, added to all: what rests has errors, too
 
 _Errors = dict[tuple[int, int], np.ndarray]
 """Of the pixels of a canvas's frame that are equally far from what is observed, by the frame's number and that
@@ -47,6 +56,7 @@ class Comparison:
     Args:
         probes: the first of them show most.
         shares: of the plan that they are of.
+        changes: in the stream that they are of.
         task, horizon: of the methods.
         seconds: after which no further probe is begun.
         notes: gets a line on each method that is left out.
@@ -60,12 +70,13 @@ class Comparison:
         self,
         probes: Sequence[Probe],
         shares: Mapping[int, float],
+        changes: Changes,
         task: str,
         horizon: int,
         seconds: float,
         notes: list[str],
     ) -> None:
-        self.probes, self._shares = list(probes), shares
+        self.probes, self._shares, self._changes = list(probes), shares, changes
         self._task, self._horizon = task, horizon
         self._seconds, self._notes = seconds, notes
         self.errors: dict[str, list[_Errors]] = {}
@@ -102,29 +113,30 @@ class Comparison:
         return len(self._weights())
 
     def ranked(self) -> list[str]:
-        """The methods, the one that is better than most others first; of equals the one of higher PSNR.
+        """The methods, one first that none is better than as far as the probes can tell: of several the one that was
+        given first. The others follow by their PSNR."""
+        order = sorted(self.errors, key=lambda name: -self.psnr(name))
+        first = next(name for name in self.errors if not self._told_apart(order[0], name))
+        return [first, *(name for name in order if name != first)]
 
-        Two are compared frame by frame, less the tenth of the frames that speaks most for either: what a cut or a
-        flash does to one method says little of the frames that are really missing.
-        """
-        names, weights = list(self.errors), self._weights()
-        decibels = {name: self._decibels(name) for name in names}
-
-        def wins(one: str) -> int:
-            return sum(_trimmed_mean(decibels[one] - decibels[other], weights) > 0 for other in names)
-
-        return sorted(names, key=lambda name: (-wins(name), -self.psnr(name)))
+    def _told_apart(self, better: str, other: str) -> bool:
+        """Whether the difference of two methods is large beside how much it varies from probe to probe; frames of one
+        probe vary together."""
+        differences, weights = self._decibels(better) - self._decibels(other), self._weights()
+        mean = np.average(differences, weights=weights)
+        sums = np.bincount([probe for probe, _ in self._keys()], weights * (differences - mean))
+        return bool(mean > 0 and mean >= _APART * np.sqrt(np.square(sums).sum()) / weights.sum())
 
     def psnr(self, name: str) -> float:
         """Mean over frames, each distance having the share that it really has."""
         return float(np.average(self._decibels(name), weights=self._weights()))
 
     def rmse(self, name: str) -> float:
-        """In the source's units, likewise."""
-        return float(np.sqrt(np.average(self._frames(name)[:, 1], weights=self._weights())))
+        """In the source's units, likewise, if errors follow what changes."""
+        return float(np.sqrt(self._growth * np.average(self._frames(name)[:, 1], weights=self._weights())))
 
     def by_distance(self, name: str) -> list[ExpectedError]:
-        """The nearest first, pixels that nothing shows last."""
+        """The nearest first, pixels that nothing shows last; if errors follow what changes."""
         sums: dict[int, np.ndarray] = {}
         counts: dict[int, int] = {}
         for probe, errors in zip(self.probes, self.errors[name], strict=True):
@@ -132,7 +144,31 @@ class Comparison:
                 sums[distance] = sums.get(distance, 0) + probe.place.weight * error
                 counts[distance] = counts.get(distance, 0) + int(error[2])
         order = sorted(sums, key=lambda distance: (distance == 0, distance))
-        return [ExpectedError(d or None, float(np.sqrt(sums[d][1] / sums[d][2])), counts[d]) for d in order]
+        growth = self._growth
+        return [ExpectedError(d or None, float(np.sqrt(growth * sums[d][1] / sums[d][2])), counts[d]) for d in order]
+
+    @cached_property
+    def _growth(self) -> float:
+        """What squared errors on the probes are multiplied by, to be those on what is really missing.
+
+        A ratio estimate (Cochran, "Sampling techniques", 3rd edition 1977, chapter 6): what errors follow, how much
+        frames change across a gap or, before a forecast, from one to the next, is known for both. 1 where it is not.
+        """
+        if self._task == "reconstruct":  # probes are all over the stream
+            return 1.0
+        forecast = self._task == "forecast"
+        real = np.array([self._changes.latest()] if forecast else list(self._changes.across().values()), np.float64)
+        of_probes = [_changes(probe, forecast) for probe in self.probes]
+        tried = np.array([of_probes[i].get(k, np.nan) for i, k in self._keys()])
+        known = np.isfinite(tried)
+        tried, weights = tried[known], self._weights()[known]
+        if not weights.any() or not np.isfinite(real).any():
+            return 1.0
+        still = _STILL * np.average(tried, weights=weights)
+        if still == 0:
+            return 1.0
+        expected, found = np.power(real + still, _FOLLOWS), np.power(tried + still, _FOLLOWS)
+        return float(expected.mean() / np.average(found, weights=weights))
 
     def _decibels(self, name: str) -> np.ndarray:
         """PSNR of each scored frame, ``(frames,)``."""
@@ -142,32 +178,45 @@ class Comparison:
     def _frames(self, name: str) -> np.ndarray:
         """Mean squared errors of each scored frame, in [0, 1] and in units: ``(frames, 2)``."""
         frames = []
-        for errors in self.errors[name]:
-            for k in sorted({k for k, _ in errors}):
-                total = np.sum([error for (frame, _), error in errors.items() if frame == k], axis=0)
-                frames.append(total[:2] / total[2])
+        for i, k in self._keys():
+            errors = self.errors[name][i]
+            total = np.sum([error for (frame, _), error in errors.items() if frame == k], axis=0)
+            frames.append(total[:2] / total[2])
         return np.array(frames)
+
+    def _keys(self) -> list[tuple[int, int]]:
+        """Of each scored frame the number of its probe, and its own in the canvas."""
+        any_method = next(iter(self.errors.values()))
+        return [(i, k) for i, errors in enumerate(any_method) for k in sorted({k for k, _ in errors})]
 
     def _weights(self) -> np.ndarray:
         """What each scored frame counts, ``(frames,)``."""
         kinds, weights = [], []
-        for probe, errors in zip(self.probes, next(iter(self.errors.values())), strict=True):
-            place = probe.place
-            kind_of = dict(zip(place.scored, place.distances, strict=True))
-            for k in sorted({k for k, _ in errors}):
-                kinds.append(kind_of[place.canvas[k]])
-                weights.append(place.weight)
+        for i, k in self._keys():
+            place = self.probes[i].place
+            kinds.append(dict(zip(place.scored, place.distances, strict=True))[place.canvas[k]])
+            weights.append(place.weight)
         hidden = {kind: sum(w for d, w in zip(kinds, weights, strict=True) if d == kind) for kind in set(kinds)}
         return np.array([w * self._shares.get(d, 0) / hidden[d] for d, w in zip(kinds, weights, strict=True)])
 
 
-def _trimmed_mean(values: np.ndarray, weights: np.ndarray) -> float:
-    """The weighted mean without the lowest and the highest tenth, by weight: ``(frames,)`` both."""
-    order = np.argsort(values, kind="stable")
-    upto = np.cumsum(weights[order])
-    low, high = _TRIMMED * upto[-1], (1 - _TRIMMED) * upto[-1]
-    kept = np.clip(upto, low, high) - np.clip(upto - weights[order], low, high)  # of each weight, what is between
-    return float(np.average(values[order], weights=kept))
+def _changes(probe: Probe, forecast: bool) -> dict[int, float]:
+    """What `Changes` says of the frames of a canvas that are hidden, by their numbers in it: mean of its parts.
+
+    Before a forecast it is one number for all of them.
+    """
+    found: dict[int, list[float]] = {}
+    for part in probe.parts:
+        clip = part.clip
+        if forecast:
+            given = probe.place.hidden[0] - probe.place.canvas.start
+            latest = Changes.of(clip.part(0, given)).latest()
+            across = {} if latest is None else dict.fromkeys(range(given, len(clip.values)), latest)
+        else:
+            across = Changes.of(clip).across()
+        for k, change in across.items():
+            found.setdefault(k, []).append(change)
+    return {k: float(np.mean(changes)) for k, changes in found.items()}
 
 
 def _errors(forecaster: Forecaster, probe: Probe, task: str, horizon: int) -> _Errors:

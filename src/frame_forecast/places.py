@@ -131,7 +131,7 @@ def for_forecast(found: Survey, horizon: int, context: int, most: int) -> Plan:
         scored = range(origin, min(T, origin + tried))
         canvas = range(max(0, origin - context), scored.stop)
         if found.seen[canvas.start : origin].any() and len(places) < most:
-            weight = 0.5 ** ((T - origin) / (2 * tried))
+            weight = 0.5 ** ((T - origin) / tried)
             places.append(Place(canvas, scored, scored, range(1, len(scored) + 1), weight))
     return Plan(places, dict.fromkeys(range(1, tried + 1), 1.0), notes)
 
@@ -180,7 +180,7 @@ def _gaps_elsewhere(gaps: list[tuple[Window, range]], found: Survey, most: int, 
                 scored_of[len(gap)] += len(scored)
                 where = _gap_distances(range(gap.start, gap.start + length), gap.start + length + (gap.stop < T))
                 distances = [where[t - start] for t in scored]
-                weight = 0.5 ** (abs(start - gap.start) / max(8, 2 * len(gap)))
+                weight = 0.5 ** (abs(start - gap.start) / max(4, len(gap)))
                 places.append(Place(_canvas(window, gap, moved, T), moved, scored, distances, weight))
                 left.append((window, gap))
             turns = left
