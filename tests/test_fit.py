@@ -21,8 +21,9 @@ SECOND = 1 / 60  # of a minute
 
 @pytest.fixture(autouse=True)
 def few_patches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PATCHES", 48)
-    monkeypatch.setattr(module, "_VALIDATED", 8)
+    monkeypatch.setattr(module, "_PIXELS", 48 * 32**2)
+    monkeypatch.setattr(module, "_VALIDATED_PIXELS", 8 * 32**2)
+    monkeypatch.setattr(module, "_BATCH_PIXELS", 8 * 32**2)
 
 
 @pytest.fixture
@@ -67,9 +68,9 @@ def test_what_is_written_is_at_least_as_good_and_can_be_used(base: Forecaster, t
 def test_without_a_gain_the_weights_are_those_it_began_with(
     base: Forecaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = module._recipe(base)
+    recipe = module._recipe(base, batch_size=8)
     ruin = replace(recipe, learning_rate=100.0, muon_learning_rate=100.0, warmup=0.0, ema_decay=0.0)
-    monkeypatch.setattr(module, "_recipe", lambda base: ruin)
+    monkeypatch.setattr(module, "_recipe", lambda base, batch_size: ruin)
     found = run(base, tmp_path, fading())
     assert not found.gained
     assert found.after == found.before

@@ -34,13 +34,14 @@ from frame_forecast.training.config import Budget, TrainConfig
 from frame_forecast.training.module import TrainingModule, clip_loss
 from frame_forecast.training.trainer import build_trainer, interruptible, quiet
 
-_SIDE = 64  # of the patches, in pixels
+_SIDE = 128  # of the patches, in pixels: in smaller ones optical flow is worse than in whole frames
 _LEAST_SIDE = 16  # that holes of every kind fit into
 _LEAST_FRAMES, _LEAST_VALIDATION = 12, 4
 _TRAINED_ON = 0.75  # of the frames, by time
-_PATCHES = 1200
+_PIXELS = 1200 * 64**2  # of a frame, all patches together
 _KEPT = 0.6  # of them, those in which most happens
-_VALIDATED = 96
+_VALIDATED_PIXELS = 96 * 64**2
+_BATCH_PIXELS = 8 * 64**2
 _KNOWN = 0.5  # share of a patch's pixels that must be observed
 _TURNS = 4  # uniform numbers a clip: which patch, and whether it is mirrored and turned
 
@@ -111,15 +112,15 @@ def fit(
             found = streaming.survey(pairs, stream.header, base.longest, stream.name)
         split = _split(found.frames, stream.name)
         cuts = [
-            _Cut(stream, frames, base.longest, how_many, seed)
-            for seed, (frames, how_many) in enumerate(zip(split, (_PATCHES, _VALIDATED), strict=True))
+            _Cut(stream, frames, base.longest, pixels, seed)
+            for seed, (frames, pixels) in enumerate(zip(split, (_PIXELS, _VALIDATED_PIXELS), strict=True))
         ]
         for t, frame in enumerate(stream):
             for cut in cuts:
                 cut.add(t, frame, found)
     train, validation = (cut.patches() for cut in cuts)
     train = train.liveliest(_KEPT)
-    config = _recipe(base)
+    config = _recipe(base, max(1, _BATCH_PIXELS // train.frames[0, 0].size))
     budget = Budget(seconds=60 * minutes)
     module = TrainingModule(copy.deepcopy(base.model), config, budget)
     data = _Data(train, validation, config)
@@ -162,14 +163,14 @@ def fit(
     return Fitted(folder, before, after, trainer.global_step)
 
 
-def _recipe(base: Forecaster) -> TrainConfig:
+def _recipe(base: Forecaster, batch_size: int) -> TrainConfig:
     """A tenth of the rates that networks are trained with from scratch: what they know is not to be lost."""
     return TrainConfig(
         context=base.contract.context,
         horizon=base.contract.horizon,
         tasks="mixed",
         grow_until=0.0,
-        batch_size=8,
+        batch_size=batch_size,
         learning_rate=5e-4,
         muon_learning_rate=2e-3,
         warmup=0.05,
@@ -248,14 +249,14 @@ class _Cut:
         stream: whose frames they are.
         frames: those to cut from.
         longest: frames of a patch at most.
-        how_many: patches.
+        pixels: of a frame, all patches together.
         seed: of where they lie.
 
     Raises:
         DataError: frames smaller than a patch can be.
     """
 
-    def __init__(self, stream: Stream, frames: range, longest: int, how_many: int, seed: int) -> None:
+    def __init__(self, stream: Stream, frames: range, longest: int, pixels: int, seed: int) -> None:
         H, W = stream.header.height, stream.header.width
         if min(H, W) < _LEAST_SIDE:
             raise DataError(
@@ -263,6 +264,7 @@ class _Cut:
             )
         self._where = f"frames {frames[0]} to {frames[-1]} of {stream.name}"
         h, w, T = min(H, _SIDE), min(W, _SIDE), min(longest, len(frames))
+        how_many = max(1, pixels // (h * w))
         draws = np.random.default_rng(seed).random((how_many, 3))
         self._starts = frames.start + (draws[:, 0] * (len(frames) - T + 1)).astype(int)
         self._tops, self._lefts = (draws[:, 1] * (H - h + 1)).astype(int), (draws[:, 2] * (W - w + 1)).astype(int)
