@@ -182,9 +182,9 @@ class MaskedLstm(Model):
         rows = missing.flatten().nonzero()[:, 0]
         tokens = self._of_frames(rows % T * B + rows // T, tokens, reversal)
         refined = flow(tokens, self._drawn(tokens, H, W), sides, made[missing], line[missing])
-        if not self.training:  # what both sides agree on stands, in frames of any kind
-            low, high = sides.amin(dim=1), sides.amax(dim=1)
-            refined = torch.where(two, refined.clamp(low, high), refined)
+        if not self.training:  # in frames of any kind, also such as it was not trained on
+            low, high = _plausible(frames, observed, sides, two, rows // T)
+            refined = refined.clamp(low, high)
         return frames.flatten(0, 1).index_copy(0, rows, refined).view_as(frames)
 
     def _tokens(self, pixels: Tensor, reversal: Tensor) -> Tensor:
@@ -252,6 +252,27 @@ def _copies(frames: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
     since, until = torch.where(before >= 0, t - before, torch.inf), torch.where(after < T, after - t, torch.inf)
     away = torch.stack([since, until], dim=3).expand(B, T, C, 2, H, W)
     return tuple(x.transpose(0, 1).flatten(0, 2) for x in (values, away))  # pyright: ignore[reportReturnType]
+
+
+def _plausible(frames: Tensor, observed: Tensor, sides: Tensor, two: Tensor, clip: Tensor) -> tuple[Tensor, Tensor]:
+    """Within what each pixel of some frames must stay: between both moved sides, or with one of them, within what the
+    pixel ever showed in the clip and what moved there; anything where it was never observed.
+
+    Args:
+        frames: ``(B, T, C, H, W)``.
+        observed: bool ``(B, T, 1, H, W)`` or ``(B, T, 1, 1, 1)``.
+        sides: ``(rows, 2, C, H, W)``.
+        two: bool ``(rows, 1, H, W)``, which pixels have both.
+        clip: ``(rows,)``, of which clip each row is.
+
+    Returns:
+        The least and the largest values, ``(rows, C, H, W)``.
+    """
+    ever = observed.any(dim=1)
+    lowest = frames.masked_fill(~observed, torch.inf).amin(dim=1).where(ever, 0.0)[clip]
+    highest = frames.masked_fill(~observed, -torch.inf).amax(dim=1).where(ever, 1.0)[clip]
+    low, high = sides.amin(dim=1), sides.amax(dim=1)
+    return torch.where(two, low, low.minimum(lowest)), torch.where(two, high, high.maximum(highest))
 
 
 class _Time(nn.Module):
