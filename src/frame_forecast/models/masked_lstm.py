@@ -16,7 +16,7 @@ from frame_forecast.nn.motion import on_a_line, other_neighbours, positions, val
 from frame_forecast.nn.unroll import unroll
 
 _DIRECTIONS = "fb"
-_FLOW_TILE = 512  # pixels a side: what moves far must be seen where it comes from
+_FLOW_TILE = 1024  # pixels a side: what moves far must be seen where it comes from; 512 cost 0.4 dB on radar of 765x700
 
 
 @dataclass(frozen=True)
