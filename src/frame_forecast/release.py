@@ -68,8 +68,8 @@ def model_card(tag: str, model: Model, name: str, contract: weights.Contract, re
             f"{name} with {parameters:,} parameters, trained on {data}: {contract.context} frames given and "
             f"{contract.horizon} to forecast, of {frames} (channels, height, width).",
             f"It can {' and '.join(sorted(model.tasks))}.",
-            "How good it is on frames of another kind, size or speed is not said here: `--model auto` and "
-            "`frame-forecast backtest` measure it on them.",
+            "How good it is on frames of another kind, size or speed is not said here: --model auto and "
+            "frame-forecast backtest measure it on them.",
         ],
         scenes=[],
         results=results,
