@@ -83,7 +83,7 @@ OTHERS = [
     Source("mch 2015 backwards", "radar/mch/20150515", 0, 40, 2, backwards=True),
     Source("mch 2016 backwards", "radar/mch/20160711", 0, 40, 2, backwards=True),
     Source("fmi backwards", "radar/fmi/pgm/20160928", 0, 40, 3, backwards=True),
-    Source("knmi 90", "radar/KNMI/2010/08", 90, 50, 2),
+    Source("knmi backwards", "radar/KNMI/2010/08", 20, 50, 2, backwards=True),
     Source("bom 80", "radar/bom/prcp-c10/66/2020/10/31", 80, 60, 2),
     Source("moving mnist 7", None, 7, 40),
 ]
