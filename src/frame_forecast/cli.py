@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from frame_forecast import cli_frames, cli_trust
+from frame_forecast import cli_frames, cli_trust, cli_view
 from frame_forecast.errors import ConfigError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ data_app = typer.Typer(help="Data sets: what is here, and getting the rest.", no
 app.add_typer(data_app, name="data")
 cli_frames.add_to(app)
 cli_trust.add_to(app)
+cli_view.add_to(app)
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Seed = Annotated[int, typer.Option(help="Of initial weights and generated clips.")]

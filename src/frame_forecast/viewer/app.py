@@ -1,0 +1,129 @@
+"""The server's application: the page, and ``/api`` that it uses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from frame_forecast.studio.limits import Limits
+from frame_forecast.viewer.clips import Clips
+from frame_forecast.viewer.jobs import Jobs
+from frame_forecast.viewer.refusal import Refusal
+from frame_forecast.viewer.worker import Worker
+
+STATIC = Path(__file__).with_name("static")
+_TIDY_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a server is told.
+
+    Args:
+        folder: for all that is temporary.
+        device: for the models.
+        limits: of a clip.
+        most_clips, most_bytes: that are held, all together.
+        most_jobs: that wait or run.
+    """
+
+    folder: Path
+    device: str = "auto"
+    limits: Limits = field(default_factory=Limits)
+    most_clips: int = 2000
+    most_bytes: int = 2**31
+    most_jobs: int = 200
+
+
+class Studio:
+    """What the routes share.
+
+    Args:
+        settings: of the server.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.worker = Worker(settings.folder, settings.device, settings.limits)
+        self.clips = Clips(settings.folder, settings.most_clips, settings.most_bytes)
+        self.jobs = Jobs(self.worker, self.clips, settings.most_jobs)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application of a server."""
+    from frame_forecast.viewer.routes import api
+
+    studio = Studio(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, Studio]]:
+        studio.worker.start()
+        tidying = asyncio.create_task(_tidy(studio))
+        yield {"studio": studio}
+        tidying.cancel()
+        await studio.worker.close()
+
+    app = FastAPI(
+        title="frame-forecast",
+        version=version("frame-forecast"),
+        openapi_url="/api/openapi.json",
+        docs_url=None,  # they load scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+        max_body_size=2**22,
+    )
+    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(RequestValidationError, _not_understood)
+    app.add_exception_handler(HTTPException, _http)
+    app.include_router(api)
+    app.mount("/static", StaticFiles(directory=STATIC))
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> Response:
+        return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-store"})
+
+    return app
+
+
+async def _tidy(studio: Studio) -> None:
+    while True:
+        await asyncio.sleep(_TIDY_SECONDS)
+        studio.clips.expire()
+        studio.jobs.expire()
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return error.response()
+
+
+async def _not_understood(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    return Refusal(422, f"{where}: {first['msg']}"[:300], "what /api/openapi.json says", "correct it").response()
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    expected = {404: "a path of /api/openapi.json", 405: "another method", 413: "a smaller body"}
+    return JSONResponse(
+        Refusal(
+            error.status_code,
+            f"{request.method} {request.url.path[:200]}: {error.detail}",
+            expected.get(error.status_code, "another request"),
+            "see docs/api.md",
+        ).fields,
+        error.status_code,
+        error.headers,
+    )
