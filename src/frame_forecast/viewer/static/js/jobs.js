@@ -1,0 +1,72 @@
+/** A job from its start to its result, and how far it is. */
+
+import * as api from "./api.js";
+import { element, say } from "./dom.js";
+import { showError } from "./notices.js";
+
+/**
+ * Runs a job of the API.
+ * @param {Object} job as POST /api/jobs takes it
+ * @param {{onState: (state: Object) => void, signal: AbortSignal}} options
+ * @returns {Promise<Object>} its result
+ * @throws {DOMException} AbortError, at once, where `signal` says so; the server is told
+ */
+export async function runJob(job, { onState, signal }) {
+  const started = await api.startJob(job, signal);
+  const cancelled = new DOMException("Cancelled", "AbortError");
+  const stopped = new Promise((_, reject) => {
+    const stop = () => {
+      reject(cancelled);
+      api.cancelJob(started.id).catch(showError);
+    };
+    if (signal.aborted) stop();
+    else signal.addEventListener("abort", stop, { once: true });
+  });
+  onState(started);
+  const last = await Promise.race([api.follow(started, (state) => signal.aborted || onState(state)), stopped]);
+  if (last.state === "failed") throw api.jobError(last);
+  if (last.state === "cancelled") throw cancelled;
+  return last.result;
+}
+
+/** A bar with words; what it says is read aloud at its start, its end and each quarter. */
+export class Progress {
+  /** @param {HTMLElement} root hidden while nothing runs */
+  constructor(root) {
+    this.root = root;
+    this.bar = element("progress", { max: "1", "aria-label": "Progress", "data-testid": "progress" });
+    this.text = element("span", { class: "quiet", "data-testid": "progress-text" });
+    root.append(this.bar, this.text);
+    this.said = -1;
+  }
+
+  /** @param {string} text */
+  begin(text) {
+    this.root.hidden = false;
+    this.bar.removeAttribute("value");
+    this.text.textContent = text;
+    this.said = -1;
+  }
+
+  /** @param {Object} state of a job */
+  show({ state, done, total, message }) {
+    if (total > 0) this.bar.value = done / total;
+    else this.bar.removeAttribute("value");
+    this.text.textContent = message || (state === "queued" ? "waiting for its turn" : "running");
+    const quarter = total > 0 ? Math.floor((4 * done) / total) : 0;
+    if (quarter > this.said && state === "running") say(`${this.text.textContent}, ${quarter * 25} per cent`);
+    this.said = Math.max(this.said, quarter);
+  }
+
+  /** @param {number} share of 1 */
+  showShare(share, text) {
+    this.bar.value = share;
+    this.text.textContent = text;
+  }
+
+  /** @param {string} text said, not shown */
+  end(text) {
+    this.root.hidden = true;
+    if (text) say(text);
+  }
+}

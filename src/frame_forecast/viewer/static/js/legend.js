@@ -1,0 +1,38 @@
+/** What the colours mean: a bar of values and a bar of errors, with units. */
+
+import { drawGradient } from "./colours.js";
+import { element } from "./dom.js";
+import { quantity } from "./words.js";
+
+export class Legend {
+  /** @param {HTMLElement} root */
+  constructor(root) {
+    this.bars = ["values", "errors"].map((name) => {
+      const bar = { canvas: element("canvas", { role: "img" }), low: element("span"), middle: element("span"), high: element("span") };
+      bar.root = element("div", { class: "legend-bar", "data-testid": `legend-${name}` },
+        element("span", { class: "legend-title", text: name === "values" ? "Value" : "Error" }),
+        bar.canvas, element("span", { class: "ticks" }, bar.low, bar.middle, bar.high));
+      return bar;
+    });
+    root.append(element("div", { class: "legend", "data-testid": "legend" }, ...this.bars.map((bar) => bar.root)));
+  }
+
+  /**
+   * @param {import("./painter.js").Settings} settings
+   * @param {string} units
+   * @param {boolean} withError whether an error is on show
+   */
+  show({ low, high, span, channel, map, signed }, units, withError) {
+    const [values, errors] = this.bars;
+    values.root.hidden = channel === null; // colours are as they are
+    errors.root.hidden = !withError;
+    this.#fill(values, map, [low, (low + high) / 2, high].map((value) => quantity(value, units)));
+    this.#fill(errors, signed, [-span, 0, span].map((value) => quantity(value, units, true)));
+  }
+
+  #fill(bar, map, texts) {
+    drawGradient(bar.canvas, map);
+    bar.canvas.setAttribute("aria-label", `Colours from ${texts[0]} to ${texts[2]}`);
+    [bar.low, bar.middle, bar.high].forEach((tick, i) => (tick.textContent = texts[i]));
+  }
+}

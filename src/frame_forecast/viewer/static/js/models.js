@@ -1,0 +1,26 @@
+/** Which models there are for a task and a clip. */
+
+import { fillSelect } from "./dom.js";
+import { countText } from "./words.js";
+
+/** Models that can do a task. */
+export const modelsFor = (models, task) => models.filter(({ tasks }) => tasks.includes(task));
+
+/** The one to begin with: that which is best for the sample, or is found on the clip itself. */
+export function bestModel(models, sampleName) {
+  return models.find(({ best_for_samples: samples }) => samples.includes(sampleName)) ?? models.find(({ name }) => name === "auto") ?? models[0];
+}
+
+/** Fills a select with models; `chosen` is chosen where it is among them. */
+export function fillModels(select, models, chosen) {
+  fillSelect(select, models.map(({ name, title }) => [name, title]));
+  if (chosen && models.some(({ name }) => name === chosen)) select.value = chosen;
+}
+
+/** One line about a model. */
+export function modelText({ kind, name, parameters, trained_on: trainedOn, longest }) {
+  if (name === "auto") return "Tries every method on frames of this clip that it hides itself, and takes the best.";
+  if (kind === "baseline") return "A method without training, to compare with.";
+  const limit = longest ? `, up to ${longest} frames at once` : "";
+  return `${countText(parameters)} parameters, trained on ${trainedOn}${limit}.`;
+}

@@ -1,0 +1,93 @@
+/** Scores: tables and curves of the runs and evaluations that were opened; those of a run that trains move. */
+
+import * as api from "./api.js";
+import { control, element, fillSelect, part } from "./dom.js";
+import { showError } from "./notices.js";
+
+const EVERY = 3000; // milliseconds between looks at a run that trains
+
+export class Scores {
+  /** @param {HTMLElement} root */
+  constructor(root) {
+    this.root = root;
+    this.body = part(root, "body");
+    this.choice = control(root, "scores-run");
+    this.shown = null; // the run on show, as the API gave it
+    this.timer = 0;
+    this.choice.addEventListener("change", () => this.#open());
+    document.addEventListener("theme", () => this.shown && this.#show(this.shown));
+  }
+
+  async start() {
+    try {
+      const runs = await api.runs();
+      this.choice.closest("label").hidden = runs.length === 0;
+      fillSelect(this.choice, runs.map(({ id, title }) => [id, title]));
+      if (runs.length) return await this.#open();
+      this.body.replaceChildren(element("div", { class: "card empty" },
+        element("p", { text: "No run and no evaluation is open." }),
+        element("p", {}, "Open one with ", element("code", { text: "frame-forecast view runs/my-run" }), " or a ",
+          element("code", { text: "results.json" }), ".")));
+    } catch (error) {
+      showError(error);
+    }
+    return undefined;
+  }
+
+  async #open() {
+    clearTimeout(this.timer);
+    const id = this.choice.value;
+    try {
+      const run = await api.run(id);
+      if (id !== this.choice.value) return;
+      if (this.shown?.id !== run.id || this.shown.changed !== run.changed || this.shown.training !== run.training) this.#show(run);
+      if (run.training) this.timer = setTimeout(() => this.#again(), EVERY);
+    } catch (error) {
+      showError(error); // and no more looks: the user reloads when the server is back
+    }
+  }
+
+  /** A page that nobody sees asks for nothing. */
+  #again() {
+    if (this.root.hidden || document.hidden) this.timer = setTimeout(() => this.#again(), EVERY);
+    else this.#open();
+  }
+
+  #show(run) {
+    const again = this.shown?.id === run.id;
+    this.shown = run;
+    control(this.root, "training").hidden = !run.training;
+    const plots = again ? new Map([...this.body.querySelectorAll(".plot")].map((plot) => [plot.dataset.name, plot])) : new Map();
+    this.body.replaceChildren(
+      ...run.summary.map((text) => element("p", { text })),
+      element("div", { class: "plots" }, ...run.plots.map((plot) => this.#plot(run, plot, plots.get(plot.name)))),
+      ...run.tables.map(table),
+    );
+  }
+
+  /** A plot; one that is there keeps its picture until the new one has come. */
+  #plot(run, { name, title, alt }, old) {
+    const theme = document.documentElement.dataset.theme;
+    const address = api.plotUrl(run.id, name, theme, run.changed);
+    const figure = old ?? element("figure", { class: "card plot", "data-name": name, "data-testid": `plot-${name}` },
+      element("img", { src: address, alt }), element("figcaption"));
+    figure.querySelector("figcaption").textContent = title;
+    const picture = figure.querySelector("img");
+    picture.alt = alt;
+    if (picture.getAttribute("src") !== address) {
+      const next = new Image();
+      next.src = address;
+      next.decode().then(() => (picture.src = address), () => {}); // a failed look leaves the last curve
+    }
+    return figure;
+  }
+}
+
+/** @param {{title: string, columns: string[], rows: (string|number)[][]}} given */
+function table({ title, columns, rows }) {
+  return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title },
+    element("table", {}, element("caption", { text: title }),
+      element("thead", {}, element("tr", {}, ...columns.map((text) => element("th", { scope: "col", text })))),
+      element("tbody", {}, ...rows.map(([first, ...rest]) => element("tr", {},
+        element("th", { scope: "row", text: first }), ...rest.map((text) => element("td", { text: text ?? "–" })))))));
+}

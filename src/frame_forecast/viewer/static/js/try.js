@@ -1,0 +1,198 @@
+/** Try: a clip of one's own, what is hidden of it, a task, and the result in the player. */
+
+import * as api from "./api.js";
+import { ClipFrames } from "./clip-frames.js";
+import { control, debounce, lessMotion, part } from "./dom.js";
+import { Hidden } from "./hidden.js";
+import { HidingTools } from "./hiding.js";
+import { Progress, runJob } from "./jobs.js";
+import { modelsFor } from "./models.js";
+import { clearErrors, isAbort, showError } from "./notices.js";
+import { Player } from "./player.js";
+import { ResultCard } from "./result.js";
+import { Scene } from "./scene.js";
+import { Source, onDrop } from "./source.js";
+import { Task } from "./task.js";
+
+/**
+ * @typedef {Object} Made what one model made
+ * @property {Object} job as it was sent
+ * @property {string} title of the model
+ * @property {Object|null} result of the API; null while it is computed
+ * @property {ClipFrames|null} frames
+ */
+
+export class Try {
+  /** @param {HTMLElement} root @param {Object} about of the API */
+  constructor(root, about) {
+    this.root = root;
+    this.about = about;
+    this.made = []; // of the clip: none, one, or two to compare
+    this.stale = false; // the settings are others than those of `made`
+    this.own = false; // the clip is shown here alone and goes with its successor
+    this.stop = null; // aborts what runs
+    const form = part(root, "task");
+    this.form = form;
+    this.player = new Player(root.querySelector('.result [data-part="player"]'));
+    this.progress = new Progress(part(form, "progress"));
+    this.task = new Task(form, about.models);
+    this.hiding = new HidingTools(form, this.player);
+    this.result = new ResultCard(part(root, "after"), about);
+    this.source = new Source(part(root, "source"), about, this.progress);
+    this.live = control(form, "live");
+
+    this.runSoon = debounce(() => this.run(), 150);
+    this.source.addEventListener("clip", ({ detail }) => this.setClip(detail));
+    this.task.addEventListener("change", () => this.#changed());
+    this.hiding.addEventListener("change", () => this.#changed());
+    this.result.addEventListener("beside", ({ detail }) => this.runBeside(detail));
+    this.result.addEventListener("alone", () => this.#alone());
+    this.live.addEventListener("change", () => this.live.checked && this.run());
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.run();
+    });
+    control(form, "cancel").addEventListener("click", () => {
+      this.source.cancel();
+      this.stop?.abort();
+    });
+    onDrop((file) => {
+      location.hash = "#try";
+      this.source.file(file);
+    });
+  }
+
+  /** Begins with a sample, unless there is a clip already or one comes. */
+  start() {
+    if (!this.clip && !this.source.busy) this.source.sample(this.about.samples[0].name);
+  }
+
+  /** @param {{clip: Object, kind: "sample"|"file"|"draw"|"lent", sample: string|null}} given */
+  setClip({ clip, kind, sample }) {
+    this.stop?.abort();
+    const kept = kind === "draw" && this.kind === "draw"; // the drawing moved otherwise: what is hidden stays hidden
+    if (this.own) api.forget(this.clip.id);
+    this.clip = clip;
+    this.kind = kind;
+    this.own = kind !== "lent";
+    this.target?.close();
+    this.target = new ClipFrames(clip);
+    if (!kept) {
+      this.hidden = new Hidden(clip.width * clip.height);
+      this.#drop(this.made);
+      this.made = [];
+      this.task.setClip(clip, sample);
+      if (kind === "draw") this.live.checked = true;
+    } else {
+      this.task.clip = clip;
+    }
+    this.hiding.setClip(clip, this.hidden);
+    this.#changed();
+    if (!kept && !lessMotion()) this.player.playback.play();
+  }
+
+  /** Runs the job as the form has it. */
+  async run() {
+    this.runSoon.cancel();
+    if (!this.clip || !this.form.reportValidity()) return;
+    const job = this.task.job(this.hidden);
+    const beside = this.made[1]?.job.model;
+    const done = await this.#run(job, (made) => [made]);
+    if (done && beside && beside !== job.model) await this.runBeside(beside);
+  }
+
+  /** Runs the first job by another model, too. */
+  runBeside(model) {
+    const [first] = this.made;
+    return this.#run({ ...first.job, model }, (made) => [first, made]);
+  }
+
+  /**
+   * @param {Object} job
+   * @param {(made: Made) => Made[]} placed what is shown with the new one among it
+   * @returns {Promise<boolean>} whether it came to a result
+   */
+  async #run(job, placed) {
+    this.stop?.abort();
+    const stop = new AbortController();
+    this.stop = stop;
+    clearErrors();
+    const title = this.about.models.find(({ name }) => name === job.model).title;
+    this.#running(true);
+    this.progress.begin("starting");
+    let words = "Cancelled.";
+    try {
+      const result = await runJob(job, { signal: stop.signal, onState: (state) => stop.signal.aborted || this.progress.show(state) });
+      const frames = new ClipFrames(result.clip);
+      await frames.ready(Math.min(this.player.frame, result.clip.frames - 1));
+      if (stop.signal.aborted) return void api.forget(result.clip.id);
+      const made = placed({ job, title, result, frames });
+      this.#drop(this.made.filter((one) => !made.includes(one)));
+      this.made = made;
+      this.stale = JSON.stringify(this.task.job(this.hidden)) !== JSON.stringify(made[0].job);
+      this.#show();
+      this.#play(job);
+      words = "The result is shown.";
+      return true;
+    } catch (error) {
+      if (!isAbort(error)) words = "";
+      showError(error);
+      return false;
+    } finally {
+      if (this.stop === stop) {
+        this.stop = null;
+        this.#running(false);
+        this.progress.end(words);
+      }
+    }
+  }
+
+  /** A new result moves, unless the user looks at one frame while things change. */
+  #play({ task }) {
+    if (this.live.checked || this.player.playback.playing) return;
+    const [first] = this.made[0].result.clip.made;
+    if (lessMotion()) this.player.seek(first ?? 0);
+    else {
+      this.player.seek(task === "forecast" ? 0 : Math.max(0, (first ?? 0) - 2));
+      this.player.playback.play();
+    }
+  }
+
+  #alone() {
+    this.#drop(this.made.slice(1));
+    this.made = this.made.slice(0, 1);
+    this.#show();
+  }
+
+  /** Other settings: what was made is of the past. */
+  #changed() {
+    if (this.task.task === "reconstruct") this.hiding.rest();
+    this.stale = true;
+    this.#show();
+    if (this.live.checked) this.runSoon();
+  }
+
+  #show() {
+    const { task, made, stale } = this;
+    const hides = task.task !== "reconstruct";
+    const scene = new Scene(this.target, {
+      task: task.task, start: task.given, hidden: hides ? this.hidden : null, stale,
+      predictions: made.map(({ title, frames, result }) => ({ title, frames, scores: stale ? null : result.scores })),
+    });
+    this.player.show(scene, hides ? this.hiding.editing(scene.given) : null);
+    const used = made.map(({ job }) => job.model);
+    this.result.show(stale ? [] : made, made.length ? modelsFor(this.about.models, made[0].job.task).filter(({ name }) => !used.includes(name)) : []);
+  }
+
+  #running(on) {
+    control(this.form, "cancel").hidden = !on;
+    this.root.classList.toggle("running", on);
+  }
+
+  #drop(made) {
+    for (const { frames, result } of made) {
+      frames.close();
+      api.forget(result.clip.id);
+    }
+  }
+}

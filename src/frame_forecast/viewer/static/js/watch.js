@@ -1,0 +1,125 @@
+/** Watch: opened clips and samples, each with what a model makes of it, moving. */
+
+import * as api from "./api.js";
+import { ClipFrames } from "./clip-frames.js";
+import { control, fillSelect, lessMotion, part } from "./dom.js";
+import { Progress, runJob } from "./jobs.js";
+import { bestModel, fillModels, modelsFor } from "./models.js";
+import { showError } from "./notices.js";
+import { Player } from "./player.js";
+import { Scene } from "./scene.js";
+import { clipText } from "./words.js";
+
+export class Watch {
+  /** Asks for Try with "try" (`{clip, sample}` in `detail`). @param {HTMLElement} root @param {Object} about of the API */
+  constructor(root, about) {
+    this.root = root;
+    this.about = about;
+    this.player = new Player(part(root, "player"));
+    this.progress = new Progress(part(root, "progress"));
+    this.choice = control(root, "watch-clip");
+    this.model = control(root, "watch-model");
+    this.number = 0; // of the sample
+    this.stop = new AbortController();
+    this.lent = null; // id of the clip that Try shows, too: it is not taken away here
+    this.choice.addEventListener("change", () => this.open());
+    this.model.addEventListener("change", () => this.#predict());
+    control(root, "watch-next").addEventListener("click", () => {
+      this.number++;
+      this.open();
+    });
+    control(root, "watch-try").addEventListener("click", () => this.#toTry());
+  }
+
+  async start() {
+    const { opened, samples } = this.about;
+    const clips = await Promise.all(opened.map(api.clip));
+    fillSelect(this.choice, [
+      ...clips.map(({ id, title }) => [`clip ${id}`, title]),
+      ...samples.map(({ name, title }) => [`sample ${name}`, title]),
+    ]);
+    await this.open();
+  }
+
+  /** Shows the chosen clip, then what a model makes of it. */
+  async open() {
+    const stop = this.#restart();
+    const [kind, name] = this.choice.value.split(" ");
+    control(this.root, "watch-next").hidden = kind !== "sample";
+    try {
+      const clip = await (kind === "sample" ? api.sample(name, this.number) : api.clip(name));
+      if (stop.aborted) return;
+      if (this.sample) this.#forget(this.clip);
+      this.#forget(this.result);
+      this.result = null;
+      this.clip = clip;
+      this.sample = kind === "sample" ? name : null;
+      this.target?.close();
+      this.target = new ClipFrames(clip);
+      control(this.root, "watch-about").textContent = [`${clip.title}: ${clipText(clip)}.`, ...clip.notes].join(" ");
+      this.task = clip.missing.length || clip.holes ? "recreate" : "forecast";
+      const models = modelsFor(this.about.models, this.task);
+      // An opened clip is not searched for the best method: weights for moving pictures answer sooner.
+      fillModels(this.model, models, bestModel(models, this.sample ?? "moving_scenes")?.name);
+      this.player.show(new Scene(this.target));
+      if (!lessMotion()) this.player.playback.play();
+      await (clip.job ? this.#showJob(clip) : this.#predict());
+    } catch (error) {
+      showError(error);
+    }
+  }
+
+  /** A clip that a job made stands beside its target. */
+  async #showJob(clip) {
+    const { result } = await api.jobState(clip.job);
+    if (!result) return;
+    const target = new ClipFrames(await api.clip(result.target));
+    const start = clip.frames > target.clip.frames ? target.clip.frames : null;
+    const task = start === null ? "recreate" : "forecast";
+    this.player.show(new Scene(target, { task, start, predictions: [{ title: "as opened", frames: this.target, scores: result.scores }] }));
+  }
+
+  /** Runs the chosen model: a forecast of the clip's last frames, or of those it lacks. */
+  async #predict() {
+    const stop = this.#restart();
+    const { clip, task } = this;
+    const model = this.about.models.find(({ name }) => name === this.model.value);
+    if (!clip || !model) return;
+    const known = task === "forecast" && clip.frames > 1; // hide the end: the truth of it stands beside the forecast
+    const horizon = task === "forecast" ? (known ? Math.min(model.horizon, Math.floor(clip.frames / 2)) : model.horizon) : null;
+    const start = known ? clip.frames - horizon : null;
+    const prediction = { title: model.title, frames: null, scores: null };
+    this.player.show(new Scene(this.target, { task, start, predictions: [prediction] }));
+    this.progress.begin("starting");
+    try {
+      const job = { clip: clip.id, task, model: model.name, start, horizon, missing: [], holes: [] };
+      const result = await runJob(job, { onState: (state) => this.progress.show(state), signal: stop });
+      const frames = new ClipFrames(result.clip);
+      await frames.ready(Math.min(this.player.frame, result.clip.frames - 1));
+      this.#forget(this.result);
+      this.result = result.clip;
+      this.player.show(new Scene(this.target, { task, start, predictions: [{ ...prediction, frames, scores: result.scores }] }));
+      this.progress.end("The prediction is shown.");
+    } catch (error) {
+      if (!stop.aborted) this.progress.end("");
+      if (!stop.aborted) this.player.show(new Scene(this.target));
+      showError(error);
+    }
+  }
+
+  #restart() {
+    this.stop.abort();
+    this.stop = new AbortController();
+    return this.stop.signal;
+  }
+
+  #forget(clip) {
+    if (clip && clip.id !== this.lent) api.forget(clip.id);
+  }
+
+  #toTry() {
+    if (!this.clip) return;
+    this.lent = this.clip.id;
+    this.root.dispatchEvent(new CustomEvent("try", { detail: { clip: this.clip, sample: this.sample }, bubbles: true }));
+  }
+}
