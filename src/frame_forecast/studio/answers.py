@@ -239,20 +239,23 @@ def _scores(clip: Clip, complete: Clip, made: np.ndarray, first: int) -> dict[st
     scored = made[: stop - first] & clip.observed[first:stop]
     if not scored.any():
         return None
-    truth, guess = clip.values[first:stop], complete.values[first:stop]
-    scores = FrameScores()
-    unit = [torch.from_numpy(clip.scale.to_unit(values))[None] for values in (guess, truth)]
-    scores.update(unit[0], unit[1], torch.from_numpy(scored)[None])
-    found = scores.compute()
-    where = np.broadcast_to(scored, truth.shape)
-    error = np.abs(guess[where].astype(np.float64) - truth[where].astype(np.float64))
+    total, by_frame, apart, count = FrameScores(), [], 0.0, 0
+    for k in np.flatnonzero(scored.any(axis=(1, 2, 3))).tolist():  # one by one: a long clip takes much memory
+        truth, guess = clip.values[first + k], complete.values[first + k]
+        one = FrameScores()
+        unit = [torch.from_numpy(clip.scale.to_unit(values))[None, None] for values in (guess, truth)]
+        one.update(unit[0], unit[1], torch.from_numpy(scored[k])[None, None])
+        by_frame.append({"frame": first + k, "psnr": one.compute()["psnr"].overall})
+        total.merge(one)
+        error = guess[:, scored[k, 0]].astype(np.float64) - truth[:, scored[k, 0]]
+        apart, count = apart + float(np.abs(error).sum()), count + error.size
+    found = total.compute()
     return {
         "psnr": found["psnr"].overall,
         "mse": found["mse"].overall,
-        "mae": float(error.mean()),
-        "by_frame": [
-            {"frame": first + k, "psnr": psnr} for k, psnr in enumerate(found["psnr"].per_lead_time) if scored[k].any()
-        ],
+        "ssim": found["ssim"].overall if "ssim" in found else None,
+        "mae": apart / count,
+        "by_frame": by_frame,
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from frame_forecast.clip import Clip
 from frame_forecast.errors import DataError, OutputError
 from frame_forecast.header import Header
 from frame_forecast.io import clips as whole
-from frame_forecast.io.registry import readers, writers
+from frame_forecast.io.registry import readers
 from frame_forecast.io.streams import open_reader, scale_of_range
 from frame_forecast.scale import ValueScale
 from frame_forecast.studio.limits import Limits
@@ -24,15 +23,14 @@ _AS_THEY_ARE = ("uint8", "uint16", "float32")
 _PICTURES = (".gif", ".mp4", ".webp")
 """Formats to look at: values that are no bytes are written as bytes of the clip's range."""
 
-_OFFERED = (*_PICTURES, ".npy", ".npz", ".tif", ".mkv", ".avi")
-"""Downloads, of the suffixes that can be written, those to look at first."""
+_OFFERED = (*_PICTURES, ".npy", ".npz", ".tif")
+"""Downloads; the others hold the values as they are."""
 
 
 def suffixes() -> dict[str, list[str]]:
     """``read``: of files that can be opened; ``write``: that a clip can be downloaded as."""
     files = {suffix for one in readers() if not one.format.folder for suffix in one.suffixes}
-    written = {suffix for one in writers() if not one.format.folder for suffix in one.suffixes}
-    return {"read": sorted(files), "write": [suffix for suffix in _OFFERED if suffix in written]}
+    return {"read": sorted(files), "write": list(_OFFERED)}
 
 
 def read(source: str | Path, name: str, limits: Limits) -> Clip:
@@ -127,13 +125,14 @@ def load(folder: Path) -> Clip:
     return Clip(values, _unpack_masks(np.fromfile(folder / MASKS, np.uint8), wire), **rest)
 
 
-def write(folder: Path, target: Path) -> int:
+def write(folder: Path, name: str, suffix: str) -> int:
     """Writes a kept clip as a file, for someone to take home.
 
     Args:
-        folder: of the clip.
-        target: its suffix says the format. One to look at gets bytes of the clip's range where its values are no
-            bytes, the lowest where nothing is known.
+        folder: of the clip, where the file goes.
+        name: of the file.
+        suffix: that says its format. One to look at gets bytes of the clip's range where its values are no bytes,
+            the lowest where nothing is known.
 
     Returns:
         Its size in bytes.
@@ -141,10 +140,10 @@ def write(folder: Path, target: Path) -> int:
     Raises:
         OutputError: a suffix that is not offered, or a format that cannot hold the clip.
     """
-    if target.suffix not in _OFFERED:
-        raise OutputError(f"a download as {target.suffix!r}", f"one of {', '.join(_OFFERED)}", "choose one")
-    clip = load(folder)
-    if target.suffix in _PICTURES:
+    if suffix not in _OFFERED:
+        raise OutputError(f"a download as {suffix[:20]!r}", f"one of {', '.join(_OFFERED)}", "choose one")
+    clip, target = load(folder), folder / f"{name}{suffix}"
+    if suffix in _PICTURES:
         clip = _to_look_at(clip)
     whole.write(clip, target, force=True)
     return target.stat().st_size
@@ -163,11 +162,6 @@ def _to_look_at(clip: Clip) -> Clip:
     return Clip(
         scale.from_unit(unit, header.dtype), np.ones_like(clip.observed), scale, clip.times, clip.source, header
     )
-
-
-def renamed(clip: Clip, name: str) -> Clip:
-    """The same clip under another name for messages."""
-    return replace(clip, source=name)
 
 
 def _scale_of(values: np.ndarray, observed: np.ndarray) -> ValueScale:

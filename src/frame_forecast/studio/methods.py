@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +32,17 @@ class Methods:
 
     Args:
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        own: folders of weights, or of runs that may have some one day, by name.
     """
 
-    def __init__(self, device: str = "auto") -> None:
+    def __init__(self, device: str = "auto", own: Mapping[str, Path] | None = None) -> None:
         self._device = predict.choose_device(device)
-        self._places: dict[str, str | Path] = {name: name for name in (*weights.tags(), *UNTRAINED)}
+        self._places: dict[str, str | Path] = {
+            **(own or {}),
+            **{name: name for name in (*weights.tags(), *UNTRAINED)},
+        }
         self._loaded: dict[str, Forecaster | Candidates] = {}
         self._lock = threading.Lock()
-
-    def add(self, name: str, folder: Path) -> None:
-        """Makes weights that were opened known; there may be others of that name."""
-        self._places[name] = folder
 
     def get(self, name: str) -> Forecaster | Candidates:
         """A model, or for `AUTO` those to choose from.
@@ -63,7 +64,7 @@ class Methods:
 
     def describe(self) -> list[dict[str, Any]]:
         """What a page is told of each: those with weights first, then `AUTO`, then those without."""
-        trained = [self._trained(name) for name in self._places if name not in UNTRAINED]
+        trained = [self._trained(name) for name, place in self._places.items() if _has_weights(place)]
         best = {
             "name": AUTO,
             "title": "Best on your data",
@@ -114,6 +115,13 @@ class Methods:
             "best_for_samples": [],
             "kind": "baseline",
         }
+
+
+def _has_weights(place: str | Path) -> bool:
+    """Whether there are weights, and not only a run that may have some one day, or a method without."""
+    if isinstance(place, str):
+        return place not in UNTRAINED
+    return any((folder / weights.CONFIG).is_file() for folder in (place, place / "weights"))
 
 
 def _shown(name: str) -> str:

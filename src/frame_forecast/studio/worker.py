@@ -33,7 +33,7 @@ _QUICK_AT_ONCE = 4  # all else
 _heard = threading.local()
 
 
-def serve(connection: Connection, folder: Path, device: str, limits: Limits) -> None:
+def serve(connection: Connection, folder: Path, device: str, limits: Limits, weights: dict[str, Path]) -> None:
     """Works until the other side of the connection is gone.
 
     Args:
@@ -41,11 +41,12 @@ def serve(connection: Connection, folder: Path, device: str, limits: Limits) -> 
         folder: with all that is temporary; removed here if the server ends without doing so.
         device: for the models.
         limits: of a clip.
+        weights: folders with weights of people's own, by the names that they have on the page.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the server too, which ends this process in order
     if "OMP_NUM_THREADS" not in os.environ:  # jobs at once that take all cores each wait for one another
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // _JOBS_AT_ONCE))
-    in_order = _Worker(connection, Works(device, limits)).run()
+    in_order = _Worker(connection, Works(device, limits, weights)).run()
     if not in_order:
         shutil.rmtree(folder, ignore_errors=True)
     os._exit(0)  # not held up by jobs that still run
@@ -61,6 +62,7 @@ class _Worker:
 
     def run(self) -> bool:
         """Until it is to stop, or until the other side is gone: False."""
+        self._quick.submit(self._works.warm_up)
         with suppress(EOFError, OSError):
             while True:
                 kind, number, *rest = self._connection.recv()

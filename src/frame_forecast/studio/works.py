@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from frame_forecast.studio import clips
 from frame_forecast.studio.answers import Asked, Holes, answer
 from frame_forecast.studio.limits import Limits
 from frame_forecast.studio.methods import Methods
+from frame_forecast.studio.runs import Shown
 from frame_forecast.studio.samples import TITLES, sample
+from frame_forecast.weights import find_folder, tags
 
 
 class Works:
@@ -21,11 +24,13 @@ class Works:
     Args:
         device: for the models.
         limits: of a clip.
+        weights: folders with weights of people's own, by the names that they have on the page.
     """
 
-    def __init__(self, device: str, limits: Limits) -> None:
-        self._methods = Methods(device)
+    def __init__(self, device: str, limits: Limits, weights: dict[str, Path] | None = None) -> None:
+        self._methods = Methods(device, weights)
         self._limits = limits
+        self._shown: dict[Path, Shown] = {}
         self._works: dict[str, Callable[..., Any]] = {
             "about": self.about,
             "sample": self.sample,
@@ -33,6 +38,9 @@ class Works:
             "unpack": self.unpack,
             "answer": self.answer,
             "write": self.write,
+            "check": self.check,
+            "run": self.run,
+            "plot": self.plot,
         }
 
     def do(self, what: str, arguments: dict[str, Any], progress: Progress, cancel: Cancel) -> Any:
@@ -41,15 +49,24 @@ class Works:
             return self.answer(**arguments, progress=progress, cancel=cancel)
         return self._works[what](**arguments)
 
+    def warm_up(self) -> None:
+        """Loads the models and runs the best once, so that the first who asks waits no longer than the second."""
+        self._methods.describe()
+        name = "moving_mnist"
+        clip, best = sample(name, 0), self._methods.best(name)
+        if best is not None:
+            asked, method = Asked("forecast", start=len(clip.values) // 2), self._methods.get(best)
+            answer(clip, asked, method, self._limits, progress=lambda *_: None, cancel=lambda: False)
+        import_module("matplotlib.figure")
+
     def about(self) -> dict[str, Any]:
-        """The models, samples and suffixes. Weights are loaded, and the best run once, so that the first who asks
-        waits no longer than the second."""
-        found = {
+        """The models, samples and suffixes, and where the released weights are."""
+        return {
             "models": self._methods.describe(),
             "samples": [{"name": name, "title": title} for name, title in TITLES.items()],
             "suffixes": clips.suffixes(),
+            "released": {tag: find_folder(tag) for tag in tags()},
         }
-        return found
 
     def sample(self, folder: Path, name: str, number: int) -> dict[str, Any]:
         """Keeps a test clip in a folder."""
@@ -78,7 +95,7 @@ class Works:
         kept = clips.keep(
             folder,
             made.clip,
-            name=f"{name}-{asked.task}",
+            name=f"{Path(name).stem}-{asked.task}",
             title=f"{title}, {asked.task} by {made.model}",
             notes=[],
             made=made.made,
@@ -92,6 +109,25 @@ class Works:
             "notes": made.notes,
         }
 
-    def write(self, folder: Path, target: Path) -> int:
-        """Writes a kept clip as a file; its size in bytes."""
-        return clips.write(folder, target)
+    def write(self, folder: Path, name: str, suffix: str) -> int:
+        """Writes a kept clip as a file of a name and suffix in its folder; its size in bytes."""
+        return clips.write(folder, name, suffix)
+
+    def check(self, place: Path, title: str) -> None:
+        """Reads a run, an evaluation or weights, but draws nothing yet.
+
+        Raises:
+            FrameForecastError: it cannot be shown.
+        """
+        self._open(place, title).check()
+
+    def run(self, place: Path, title: str) -> dict[str, Any]:
+        """What a run, an evaluation or weights say."""
+        return self._open(place, title).describe()
+
+    def plot(self, place: Path, title: str, name: str, theme: str) -> bytes | None:
+        """One of its plots as SVG; None if there is none of that name."""
+        return self._open(place, title).plot(name, theme)
+
+    def _open(self, place: Path, title: str) -> Shown:
+        return self._shown.setdefault(place, Shown(place, title))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,56 +13,20 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
-from frame_forecast.studio.limits import Limits
-from frame_forecast.viewer.clips import Clips
-from frame_forecast.viewer.jobs import Jobs
+from frame_forecast.viewer.guard import Guard
 from frame_forecast.viewer.refusal import Refusal
-from frame_forecast.viewer.worker import Worker
+from frame_forecast.viewer.routes import api
+from frame_forecast.viewer.state import Studio
 
 STATIC = Path(__file__).with_name("static")
 _TIDY_SECONDS = 30.0
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What a server is told.
-
-    Args:
-        folder: for all that is temporary.
-        device: for the models.
-        limits: of a clip.
-        most_clips, most_bytes: that are held, all together.
-        most_jobs: that wait or run.
-    """
-
-    folder: Path
-    device: str = "auto"
-    limits: Limits = field(default_factory=Limits)
-    most_clips: int = 2000
-    most_bytes: int = 2**31
-    most_jobs: int = 200
-
-
-class Studio:
-    """What the routes share.
-
-    Args:
-        settings: of the server.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.worker = Worker(settings.folder, settings.device, settings.limits)
-        self.clips = Clips(settings.folder, settings.most_clips, settings.most_bytes)
-        self.jobs = Jobs(self.worker, self.clips, settings.most_jobs)
-
-
-def create_app(settings: Settings) -> FastAPI:
+def create_app(studio: Studio) -> ASGIApp:
     """The application of a server."""
-    from frame_forecast.viewer.routes import api
-
-    studio = Studio(settings)
+    settings = studio.settings
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, Studio]]:
@@ -80,7 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,  # they load scripts from elsewhere
         redoc_url=None,
         lifespan=lifespan,
-        max_body_size=2**22,
+        max_body_size=settings.limits.upload_bytes,
     )
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _not_understood)
@@ -92,7 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def page() -> Response:
         return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-store"})
 
-    return app
+    return Guard(app, settings.hosts, settings.token)
 
 
 async def _tidy(studio: Studio) -> None:

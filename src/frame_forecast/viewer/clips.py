@@ -14,6 +14,7 @@ from typing import Any
 from frame_forecast.studio.wire import Wire
 from frame_forecast.viewer.refusal import Refusal, not_here
 from frame_forecast.viewer.schema import Clip
+from frame_forecast.viewer.worker import Worker
 
 UNUSED_SECONDS = 3600
 _SPARED_SECONDS = 60  # a clip that was used this lately never makes room for others
@@ -137,6 +138,23 @@ class Clips:
         finally:
             kept.users -= 1
             kept.used = time.monotonic()
+
+    async def file(self, kept: Kept, suffix: str, worker: Worker) -> Path:
+        """A clip as a file of this suffix, made when it is first asked for.
+
+        Raises:
+            Refusal: it cannot be one, or there is no room for it.
+        """
+        if suffix not in kept.files:
+            self._make_room(kept.bytes)
+            name = f"{secrets.token_hex(8)}"
+            path = kept.folder / name
+            size = await worker.ask(
+                "write", folder=kept.folder, name=name, suffix=suffix, names={str(path): kept.facts["name"]}
+            )
+            kept.bytes += size
+            kept.files[suffix] = path.with_name(f"{name}{suffix}")
+        return kept.files[suffix]
 
     def remove(self, id: str) -> None:
         """Lets a clip go.

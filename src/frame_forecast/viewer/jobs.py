@@ -11,7 +11,7 @@ from typing import Any
 
 from frame_forecast.viewer import schema
 from frame_forecast.viewer.clips import UNUSED_SECONDS, Clips
-from frame_forecast.viewer.refusal import Refusal, not_here
+from frame_forecast.viewer.refusal import Refusal, not_here, unexpected
 from frame_forecast.viewer.worker import Call, Cancelled, Worker
 
 _OVER = ("done", "failed", "cancelled")
@@ -129,6 +129,8 @@ class Jobs:
     async def _run(self, record: _Record, job: schema.Job) -> None:
         try:
             with self._clips.using(job.clip) as source, self._clips.new_folder() as folder:
+                if record.over:  # it was cancelled before it began
+                    return
                 record.call = self._worker.call(
                     "answer",
                     running=lambda: record.change(state="running", message=f"{job.task} with {job.model}"),
@@ -149,3 +151,5 @@ class Jobs:
             record.change(state="failed", message="failed", error=schema.Refused(**refusal.fields))
         except Cancelled:
             record.change(state="cancelled", message="cancelled")
+        except Exception as error:
+            record.change(state="failed", message="failed", error=schema.Refused(**unexpected(error).fields))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 from starlette.responses import JSONResponse
 
 
@@ -26,3 +28,10 @@ class Refusal(Exception):
 def not_here(what: str) -> Refusal:
     """For an id that is not known, or no longer."""
     return Refusal(404, f"a {what} that is not here, or no longer", f"the id of a {what}", "open or make it again")
+
+
+def unexpected(error: Exception) -> Refusal:
+    """For a fault of this program, which is printed for whoever runs it."""
+    traceback.print_exception(error)
+    name = type(error).__name__
+    return Refusal(500, f"an error that was not expected ({name})", "none", "see the server's terminal, report it")

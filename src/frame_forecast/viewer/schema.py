@@ -134,6 +134,7 @@ class Scores(BaseModel):
 
     psnr: float | None = Field(description="In dB, mean over frames, on the clip's range.")
     mse: float | None = Field(description="Per pixel, on the clip's range taken as [0, 1].")
+    ssim: float | None = Field(description="Mean over frames; null for frames smaller than its window.")
     mae: float = Field(description="Per pixel, in the clip's units.")
     by_frame: list[FrameScore]
 
@@ -198,6 +199,7 @@ class Run(BaseModel):
     title: str
     kind: Literal["run", "results", "weights"]
     training: bool = Field(description="Whether it still goes on.")
+    model: str | None = Field(description="The name of its model, once it has weights.")
     summary: list[str]
     tables: list[Table]
     plots: list[Plot]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ipaddress
 import secrets
@@ -9,21 +10,30 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import uvicorn
 
-from frame_forecast.errors import ConfigError
-from frame_forecast.viewer.app import Settings, create_app
+from frame_forecast.errors import ConfigError, DataError
+from frame_forecast.viewer.app import create_app
+from frame_forecast.viewer.guard import STILL_SECONDS
+from frame_forecast.viewer.opened import Opened
+from frame_forecast.viewer.refusal import Refusal
+from frame_forecast.viewer.state import LOOPBACK, Settings, Studio
 
 _NEXT_PORTS = 20  # tried after the one asked for
 _MOST_CONNECTIONS = 1000
 _GRACE_SECONDS = 2  # for answers that are under way at the end
 _LEAST_TOKEN = 8
+_TICK_SECONDS = 0.1
 
 
 def view(
+    places: Sequence[str] = (),
     *,
     host: str = "127.0.0.1",
     port: int = 8000,
@@ -34,6 +44,7 @@ def view(
     """Serves the page until Ctrl-C or SIGTERM; then everything temporary is gone. Call it from the main thread.
 
     Args:
+        places: clips, runs, evaluations and weights to show.
         host: the address to listen on. Unless it is this machine's own, a token is demanded.
         port: the first port to try, then the 20 after it; 0 = any free one.
         token: that the page's address has to have; None = one is made up where one is demanded.
@@ -41,24 +52,27 @@ def view(
         tell: called with the page's address when it answers.
 
     Raises:
-        ConfigError: the ports are taken, or the address is not one of this machine.
+        ConfigError: the ports are taken, the address is not one of this machine, or a token that is too short.
+        DataError: something that was named cannot be shown.
     """
     if token is not None and len(token) < _LEAST_TOKEN:
         raise ConfigError(f"a token of {len(token)} characters", f"{_LEAST_TOKEN} at least", "choose a longer one")
     if token is None and not _is_own(host):
         token = secrets.token_urlsafe(16)
+    opened = Opened.of(places)
     with (
         listen(host, port) as listening,
         _ended_in_order(),
         tempfile.TemporaryDirectory(prefix="frame-forecast-", ignore_cleanup_errors=True) as folder,
     ):
-        settings = Settings(Path(folder), device=device)
+        hosts = None if token is not None else LOOPBACK | {_in_url(host).lower()}
+        studio = Studio(Settings(Path(folder), device, hosts=hosts, token=token, opened=opened))
         config = uvicorn.Config(
-            create_app(settings),
+            create_app(studio),
             loop="asyncio",
             http="h11",
             ws="none",
-            log_level="error",
+            log_level="critical",  # `Guard` prints what goes wrong
             access_log=False,
             proxy_headers=False,
             server_header=False,
@@ -66,26 +80,51 @@ def view(
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
         url = _url(host, listening.getsockname()[1], token)
-        server = _Server(config, lambda: tell(url))
+        server = _Server(config, studio, lambda: tell(url))
         server.run([listening])
+        if server.refusal is not None:
+            raise DataError(**server.refusal.fields)
 
 
 class _Server(uvicorn.Server):
-    """Says when it answers.
+    """Opens what was named on the command line, says when it answers, and lets silent connections go.
 
     Args:
         config: of the server.
-        ready: called then.
+        studio: of its application.
+        ready: called when it answers.
+
+    Attributes:
+        refusal: why it ended at once.
     """
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, studio: Studio, ready: Callable[[], None]) -> None:
         super().__init__(config)
-        self._ready = ready
+        self._studio, self._ready = studio, ready
+        self._silent: dict[Any, float] = {}
+        self.refusal: Refusal | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self.started:
+        opening = asyncio.create_task(self._studio.open())
+        while not opening.done() and not self.should_exit:  # Ctrl-C ends it meanwhile, too
+            await asyncio.wait([opening], timeout=_TICK_SECONDS)
+        if not opening.done():
+            opening.cancel()
+        elif isinstance(error := opening.exception(), Refusal):
+            self.refusal, self.should_exit = error, True
+        else:
+            opening.result()
             self._ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        now = time.monotonic()
+        waiting = {one for one in self.server_state.connections if one.cycle is None or one.cycle.response_complete}
+        self._silent = {one: self._silent.get(one, now) for one in waiting}
+        for connection, since in self._silent.items():
+            if now - since > STILL_SECONDS:  # no whole head of a request: uvicorn waits for ever
+                connection.transport.close()
+        return await super().on_tick(counter)
 
 
 class _ended_in_order:
@@ -148,5 +187,8 @@ def _is_own(host: str) -> bool:
 
 def _url(host: str, port: int, token: str | None) -> str:
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    name = f"[{shown}]" if ":" in shown else shown
-    return f"http://{name}:{port}/" + ("" if token is None else f"?token={token}")
+    return f"http://{_in_url(shown)}:{port}/" + ("" if token is None else f"?token={quote(token)}")
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

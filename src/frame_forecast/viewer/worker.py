@@ -7,7 +7,7 @@ import itertools
 import multiprocessing
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -62,10 +62,11 @@ class Worker:
         folder: for what is temporary; the process removes it if this one ends without doing so.
         device: for the models.
         limits: of a clip.
+        weights: folders with weights of people's own, by the names that they have on the page.
     """
 
-    def __init__(self, folder: Path, device: str, limits: Limits) -> None:
-        self._arguments = folder, device, limits
+    def __init__(self, folder: Path, device: str, limits: Limits, weights: Mapping[str, Path]) -> None:
+        self._arguments = folder, device, limits, dict(weights)
         self._numbers = itertools.count()
         self._calls: dict[int, Call] = {}
         self._running: _Running | None = None
