@@ -16,8 +16,9 @@ export function panelsOf(scene) {
   const withError = scene.hasTruth;
   const target = withError && scene.task !== "reconstruct" ? [["target", "Target"]] : [];
   const [first, second] = predictions;
-  const made = ({ title }, number) => [`prediction${number}`, `Prediction: ${title}`];
-  const error = ({ title }, number) => (withError ? [[`error${number}`, second ? `Error: ${title}` : "Error"]] : []);
+  const named = (what, title) => (second ? `${what}: ${title}` : what);
+  const made = ({ title }, number) => [`prediction${number}`, named("Prediction", title)];
+  const error = ({ title }, number) => (withError ? [[`error${number}`, named("Error", title)]] : []);
   if (!second) return [["input", "Input"], made(first, ""), ...target, ...error(first, "")];
   return [["input", "Input"], made(first, ""), ...error(first, ""), ...target, made(second, 2), ...error(second, 2)];
 }
@@ -41,9 +42,9 @@ function frameOf(scene, key, t) {
     if (!scene.hasTarget(t)) return { frame: null, hidden: false, note: "no truth here" };
     return { frame: scene.target.at(t), hidden: false, note: "" };
   }
-  const frames = scene.predictions[key.endsWith("2") ? 1 : 0].frames;
+  const { frames, note } = scene.predictions[key.endsWith("2") ? 1 : 0];
   if (frames && t >= frames.clip.frames) return { frame: null, hidden: false, note: "the forecast has ended" };
-  return { frame: frames?.at(t) ?? null, hidden: false, note: frames ? "" : COMPUTING };
+  return { frame: frames?.at(t) ?? null, hidden: false, note: frames ? "" : note ?? COMPUTING };
 }
 
 /** The two frames whose difference an error panel shows. */
@@ -59,7 +60,7 @@ const errorPair = (key) => [key.replace("error", "prediction"), "target"];
 export function contentOf(scene, painter, key, t) {
   if (key.startsWith("error")) return differenceOf(scene, painter, errorPair(key), t);
   const { frame, hidden, note } = frameOf(scene, key, t);
-  const tag = key === "target" ? (t >= scene.given || scene.hiddenAt(t) !== false ? "truth" : "given") : scene.kindText(t);
+  const tag = key === "target" ? "" : t >= scene.given ? `lead time ${t - scene.given + 1}` : scene.kindText(t);
   if (!frame) return { ...absent(note), tag };
   return { kind: "picture", tag, marked: unobserved(scene, t), paint: (out) => painter.values(frame, hidden, out) };
 }

@@ -13,6 +13,7 @@ export class Display extends EventTarget {
     this.root = root;
     this.mode = "side";
     this.swapped = false; // flicker: the second picture is shown
+    this.pairChosen = false; // by the user: then it stays
     this.part = (name) => part(root, name);
     this.control = (id) => control(root, id);
     const name = `mode-${crypto.getRandomValues(new Uint32Array(1))[0]}`; // radio buttons of two players are two groups
@@ -20,6 +21,7 @@ export class Display extends EventTarget {
       input.name = name;
       input.addEventListener("change", () => this.setMode(input.value));
     }
+    for (const id of ["pair-first", "pair-second"]) this.control(id).addEventListener("change", () => (this.pairChosen = true));
     for (const id of ["colour-map", "channel", "pair-first", "pair-second", "mask-overlay"]) {
       this.control(id).addEventListener("change", () => this.#changed());
     }
@@ -51,10 +53,9 @@ export class Display extends EventTarget {
     const few = pictures.length < 2;
     for (const id of ["mode-difference", "mode-flicker"]) this.control(id).disabled = few;
     if (few && this.mode !== "side") this.setMode("side");
-    const hadPair = this.control("pair-second").options.length > 1;
     fillSelect(this.control("pair-first"), pictures);
     fillSelect(this.control("pair-second"), pictures);
-    if (!hadPair && !few) {
+    if (!this.pairChosen && !few) {
       this.control("pair-first").value = "prediction";
       this.control("pair-second").value = (pictures.find(([key]) => key === "target") ?? pictures[0])[0];
     }
@@ -122,7 +123,7 @@ export class Display extends EventTarget {
 
   #trueRange() {
     const [low, high] = this.#range();
-    const shown = (value) => String(Number(value.toPrecision(6)));
+    const shown = (value) => String(Number(value.toPrecision(5)));
     this.control("range-low").value = shown(low);
     this.control("range-high").value = shown(high);
     this.control("error-span").value = shown(high - low);

@@ -8,10 +8,9 @@ export class Legend {
   /** @param {HTMLElement} root */
   constructor(root) {
     this.bars = ["values", "errors"].map((name) => {
-      const bar = { canvas: element("canvas", { role: "img" }), low: element("span"), middle: element("span"), high: element("span") };
+      const bar = { canvas: element("canvas", { role: "img" }), title: element("span", { class: "legend-title" }), low: element("span"), middle: element("span"), high: element("span") };
       bar.root = element("div", { class: "legend-bar", "data-testid": `legend-${name}` },
-        element("span", { class: "legend-title", text: name === "values" ? "Value" : "Error" }),
-        bar.canvas, element("span", { class: "ticks" }, bar.low, bar.middle, bar.high));
+        bar.title, bar.canvas, element("span", { class: "ticks" }, bar.low, bar.middle, bar.high));
       return bar;
     });
     root.append(element("div", { class: "legend", "data-testid": "legend" }, ...this.bars.map((bar) => bar.root)));
@@ -26,13 +25,15 @@ export class Legend {
     const [values, errors] = this.bars;
     values.root.hidden = channel === null; // colours are as they are
     errors.root.hidden = !withError;
-    this.#fill(values, map, [low, (low + high) / 2, high].map((value) => quantity(value, units)));
-    this.#fill(errors, signed, [-span, 0, span].map((value) => quantity(value, units, true)));
+    const unit = units ? `, ${units}` : "";
+    this.#fill(values, `Value${unit}`, map, [low, (low + high) / 2, high].map((value) => quantity(value, "")));
+    this.#fill(errors, `Error${unit}`, signed, [-span, 0, span].map((value) => quantity(value, "", true)));
   }
 
-  #fill(bar, map, texts) {
+  #fill(bar, title, map, texts) {
     drawGradient(bar.canvas, map);
-    bar.canvas.setAttribute("aria-label", `Colours from ${texts[0]} to ${texts[2]}`);
+    bar.title.textContent = title;
+    bar.canvas.setAttribute("aria-label", `${title}: colours from ${texts[0]} to ${texts[2]}`);
     [bar.low, bar.middle, bar.high].forEach((tick, i) => (tick.textContent = texts[i]));
   }
 }

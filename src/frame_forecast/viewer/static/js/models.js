@@ -17,10 +17,16 @@ export function fillModels(select, models, chosen) {
   if (chosen && models.some(({ name }) => name === chosen)) select.value = chosen;
 }
 
+/** A model's title; where it chose another model itself, that one's, too. */
+export function titleOf(models, name, chosen) {
+  const title = (one) => models.find((model) => model.name === one)?.title ?? one;
+  return chosen === name || !chosen ? title(name) : `${title(name)}: ${title(chosen)}`;
+}
+
 /** One line about a model. */
 export function modelText({ kind, name, parameters, trained_on: trainedOn, longest }) {
   if (name === "auto") return "Tries every method on frames of this clip that it hides itself, and takes the best.";
-  if (kind === "baseline") return "A method without training, to compare with.";
+  if (kind !== "weights") return "A method without training, to compare with.";
   const limit = longest ? `, up to ${longest} frames at once` : "";
   return `${countText(parameters)} parameters, trained on ${trainedOn}${limit}.`;
 }

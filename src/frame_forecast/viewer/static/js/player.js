@@ -3,7 +3,7 @@
 import { Chart } from "./chart.js";
 import { contentOf, differenceAt, differenceOf, panelsOf, valueOf } from "./contents.js";
 import { Display } from "./display.js";
-import { control, part } from "./dom.js";
+import { control, debounce, part, say } from "./dom.js";
 import { onKeys } from "./keys.js";
 import { Legend } from "./legend.js";
 import { Painter } from "./painter.js";
@@ -175,10 +175,11 @@ export class Player extends EventTarget {
         ? differenceAt(scene, display.pair, t, at, channel) : valueOf(scene, this.#key(key), t, at, channel);
       values.push(`${title.textContent} ${value.textContent}`);
     }
-    const readout = control(this.root, "readout");
-    readout.setAttribute("aria-live", this.heard ? "polite" : "off");
-    readout.textContent = pixel ? `x ${pixel.x}, y ${pixel.y}${this.heard ? `: ${values.join("; ")}` : ""}` : "";
+    control(this.root, "readout").textContent = pixel ? `x ${pixel.x}, y ${pixel.y}` : "";
+    if (pixel && this.heard) this.#sayValues(`x ${pixel.x}, y ${pixel.y}: ${values.join("; ")}`);
   }
+
+  #sayValues = debounce(say, 300);
 
   #showState() {
     const { playing } = this.playback;

@@ -22,14 +22,14 @@ export class ResultCard extends EventTarget {
   }
 
   /**
-   * @param {{title: string, result: Object}[]} made one result, or two to compare
+   * @param {{title: string, result: Object, job: Object}[]} made one result, or two to compare
    * @param {Object[]} others models that may stand beside the first
    */
   show(made, others) {
     this.root.hidden = made.length === 0;
     if (this.root.hidden) return;
-    part(this.root, "scores").replaceChildren(...made.map(({ title, result }) => element("span", { class: "score" },
-      element("strong", { text: title }), ` ${scoreText(result)}`)));
+    part(this.root, "scores").replaceChildren(...made.map(({ title, result, job }) => element("span", { class: "score" },
+      element("strong", { text: title }), ` ${scoreText(result, job)}`)));
     part(this.root, "downloads").replaceChildren(element("span", { class: "quiet", text: "Download" }),
       ...made.flatMap(({ title, result }) => [
         ...(made.length > 1 ? [element("span", { text: title })] : []),
@@ -60,9 +60,9 @@ export class ResultCard extends EventTarget {
   }
 }
 
-function scoreText({ scores, seconds }) {
+function scoreText({ scores, seconds }, { task }) {
   const time = `${seconds < 10 ? seconds.toFixed(2) : Math.round(seconds)} s`;
   if (!scores) return `took ${time}; there is no truth to compare with`;
   const { psnr, mse, mae } = scores;
-  return `PSNR ${psnr.toFixed(2)} dB, MSE ${mse.toPrecision(3)}, MAE ${mae.toPrecision(3)} on what was hidden, ${time}`;
+  return `PSNR ${psnr.toFixed(2)} dB, MSE ${mse.toPrecision(3)}, MAE ${mae.toPrecision(3)} ${task === "reconstruct" ? "over all frames" : "on what was hidden"}, ${time}`;
 }

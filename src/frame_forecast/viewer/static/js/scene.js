@@ -7,6 +7,7 @@
  * @typedef {Object} Prediction
  * @property {string} title of the model
  * @property {ClipFrames|null} frames null while it is computed
+ * @property {string} [note] why there are no frames, where nothing computes them
  * @property {Object|null} scores as the API gives them
  */
 

@@ -83,11 +83,15 @@ export class Scores {
   }
 }
 
-/** @param {{title: string, columns: string[], rows: (string|number)[][]}} given */
+/** @param {{title: string, columns: string[], rows: {text: string, best: boolean}[][]}} given the first cell names the row */
 function table({ title, columns, rows }) {
   return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title },
     element("table", {}, element("caption", { text: title }),
       element("thead", {}, element("tr", {}, ...columns.map((text) => element("th", { scope: "col", text })))),
       element("tbody", {}, ...rows.map(([first, ...rest]) => element("tr", {},
-        element("th", { scope: "row", text: first }), ...rest.map((text) => element("td", { text: text ?? "–" })))))));
+        element("th", { scope: "row", text: first.text }), ...rest.map(cell))))));
 }
+
+/** The best of a column is bold and has a mark, which is read aloud, too. */
+const cell = ({ text, best }) =>
+  element("td", best ? { class: "best" } : {}, best ? element("span", { role: "img", "aria-label": "best", text: "★ " }) : null, text);

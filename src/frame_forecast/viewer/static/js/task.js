@@ -27,14 +27,16 @@ export class Task extends EventTarget {
   /**
    * @param {Object} clip
    * @param {string|null} sample its name, where it is one
+   * @param {string|null} first the task to begin with, unless the clip lacks something; null: as it was
    */
-  setClip(clip, sample) {
+  setClip(clip, sample, first) {
     this.clip = clip;
     this.sample = sample;
     this.start.max = String(clip.frames);
     // A clip of one's own is forecast after its end; a sample is cut in two, so that the truth is there.
     this.start.value = String(sample && clip.frames > 1 ? Math.ceil(clip.frames / 2) : clip.frames);
-    if (clip.missing.length || clip.holes) control(this.form, "task-recreate").checked = true;
+    const task = clip.missing.length || clip.holes ? "recreate" : first;
+    if (task) control(this.form, `task-${task}`).checked = true;
     this.#showTask();
     fillModels(this.model, this.able, bestModel(this.able, sample)?.name);
     this.#showModel();

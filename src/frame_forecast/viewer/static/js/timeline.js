@@ -58,7 +58,10 @@ export class Timeline extends EventTarget {
 
   redraw() {
     this.#strip(this.marks, this.slider, (t) => this.kinds[t]);
-    if (this.editing) this.#strip(this.lane.firstElementChild, this.lane, (t) => this.editing.isHidden(t) ? "hidden" : this.editing.canHide(t) ? "slot" : "none");
+    if (!this.editing) return;
+    this.lane.lastElementChild.hidden = this.kinds.some((_, t) => this.editing.isHidden(t));
+    this.#strip(this.lane.firstElementChild, this.lane, (t) =>
+      this.editing.isHidden(t) ? "hidden" : this.editing.canHide(t) ? "slot" : "none");
   }
 
   #strip(canvas, box, kindOf) {

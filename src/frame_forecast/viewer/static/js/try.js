@@ -6,7 +6,7 @@ import { control, debounce, lessMotion, part } from "./dom.js";
 import { Hidden } from "./hidden.js";
 import { HidingTools } from "./hiding.js";
 import { Progress, runJob } from "./jobs.js";
-import { modelsFor } from "./models.js";
+import { modelsFor, titleOf } from "./models.js";
 import { clearErrors, isAbort, showError } from "./notices.js";
 import { Player } from "./player.js";
 import { ResultCard } from "./result.js";
@@ -81,7 +81,8 @@ export class Try {
       this.hidden = new Hidden(clip.width * clip.height);
       this.#drop(this.made);
       this.made = [];
-      this.task.setClip(clip, sample);
+      this.task.setClip(clip, sample, kind === "draw" ? "forecast" : null);
+      this.hiding.rest();
       if (kind === "draw") this.live.checked = true;
     } else {
       this.task.clip = clip;
@@ -108,7 +109,7 @@ export class Try {
   }
 
   /**
-   * @param {Object} job
+   * @param {Object} job as the API takes it
    * @param {(made: Made) => Made[]} placed what is shown with the new one among it
    * @returns {Promise<boolean>} whether it came to a result
    */
@@ -117,8 +118,8 @@ export class Try {
     const stop = new AbortController();
     this.stop = stop;
     clearErrors();
-    const title = this.about.models.find(({ name }) => name === job.model).title;
     this.#running(true);
+    this.#show();
     this.progress.begin("starting");
     let words = "Cancelled.";
     try {
@@ -126,7 +127,7 @@ export class Try {
       const frames = new ClipFrames(result.clip);
       await frames.ready(Math.min(this.player.frame, result.clip.frames - 1));
       if (stop.signal.aborted) return void api.forget(result.clip.id);
-      const made = placed({ job, title, result, frames });
+      const made = placed({ job, title: titleOf(this.about.models, job.model, result.model), result, frames });
       this.#drop(this.made.filter((one) => !made.includes(one)));
       this.made = made;
       this.stale = JSON.stringify(this.task.job(this.hidden)) !== JSON.stringify(made[0].job);
@@ -142,6 +143,7 @@ export class Try {
       if (this.stop === stop) {
         this.stop = null;
         this.#running(false);
+        if (this.made.length === 0) this.#show();
         this.progress.end(words);
       }
     }
@@ -169,7 +171,12 @@ export class Try {
     if (this.task.task === "reconstruct") this.hiding.rest();
     this.stale = true;
     this.#show();
-    if (this.live.checked) this.runSoon();
+    if (this.live.checked && !this.idle) this.runSoon();
+  }
+
+  /** True where there is nothing to recreate. */
+  get idle() {
+    return this.task.task === "recreate" && this.hidden.empty && this.clip.missing.length === 0 && !this.clip.holes;
   }
 
   #show() {
@@ -177,7 +184,8 @@ export class Try {
     const hides = task.task !== "reconstruct";
     const scene = new Scene(this.target, {
       task: task.task, start: task.given, hidden: hides ? this.hidden : null, stale,
-      predictions: made.map(({ title, frames, result }) => ({ title, frames, scores: stale ? null : result.scores })),
+      predictions: made.length ? made.map(({ title, frames, result }) => ({ title, frames, scores: stale ? null : result.scores }))
+        : [{ title: task.chosen.title, frames: null, scores: null, note: this.stop ? undefined : this.idle ? "nothing is hidden" : "not run yet" }],
     });
     this.player.show(scene, hides ? this.hiding.editing(scene.given) : null);
     const used = made.map(({ job }) => job.model);
