@@ -48,7 +48,7 @@ class Asked:
     Args:
         task: one of the three.
         start: frames given to a forecast; None = all.
-        horizon: frames to forecast; None = those that the clip has after ``start``.
+        horizon: frames to forecast; None for the other tasks.
         missing: frames to hide from the model.
         holes: pixels to hide from it.
     """
@@ -113,7 +113,7 @@ def answer(
     forecaster.check_task(asked.task)
     start, horizon = _span(clip, asked, limits)
     given = clip.part(0, start)
-    shown = given.observed & ~_hidden(given, asked)
+    shown = given.observed & ~_hidden(clip, asked)[:start]
     pairs = list(zip(_frames(given, given.observed), _frames(given, shown), strict=True))
     frames = [frame for _, frame in pairs]
     T, C, H, W = given.values.shape
@@ -166,22 +166,22 @@ def _span(clip: Clip, asked: Asked, limits: Limits) -> tuple[int, int]:
     start = T if asked.start is None else asked.start
     if not 1 <= start <= T:
         raise ConfigError(f"start {start} of {T} frames", f"1 to {T} frames to be given", "choose another start")
-    horizon = T - start if asked.horizon is None else asked.horizon
-    if horizon < 1:
-        raise ConfigError(f"a horizon of {horizon} frames", "1 at least", "say how many frames to forecast")
-    limits.check(f"{clip.source} with the forecast", start + horizon, *shape)
-    return start, horizon
+    if asked.horizon is None or asked.horizon < 1:
+        raise ConfigError(f"a horizon of {asked.horizon} frames", "1 at least", "say how many frames to forecast")
+    limits.check(f"{clip.source} with the forecast", start + asked.horizon, *shape)
+    return start, asked.horizon
 
 
-def _hidden(given: Clip, asked: Asked) -> np.ndarray:
+def _hidden(clip: Clip, asked: Asked) -> np.ndarray:
     """bool ``(T, 1, H, W)``, what is to be hidden.
 
     Raises:
         ConfigError: frames that the clip does not have, or a mask of another size.
     """
-    T, _, H, W = given.values.shape
+    T, _, H, W = clip.values.shape
     hidden = np.zeros((T, 1, H, W), bool)
-    hidden[_inside(asked.missing, T)] = True
+    _check_numbers(asked.missing, T)
+    hidden[list(asked.missing)] = True
     for holes in asked.holes:
         try:
             packed = np.frombuffer(base64.b64decode(holes.mask, validate=True), np.uint8)
@@ -192,16 +192,16 @@ def _hidden(given: Clip, asked: Asked) -> np.ndarray:
                 f"a mask of {len(packed)} bytes", f"{-(-H * W // 8)} for frames of {H}x{W}", "see docs/api.md"
             )
         mask = np.unpackbits(packed, count=H * W).astype(bool).reshape(H, W)
-        where = range(T) if holes.frames is None else _inside(holes.frames, T)
+        where = list(range(T)) if holes.frames is None else holes.frames
+        _check_numbers(where, T)
         hidden[where] |= mask
     return hidden
 
 
-def _inside(frames: Sequence[int], T: int) -> list[int]:
-    """Those of the frames that are given; a forecast's frames after them are hidden anyway."""
-    if any(t < 0 for t in frames):
-        raise ConfigError(f"frame {min(frames)}", "numbers from 0", "count from the first frame")
-    return [t for t in frames if t < T]
+def _check_numbers(frames: Sequence[int], T: int) -> None:
+    wrong = [t for t in frames if not 0 <= t < T]
+    if wrong:
+        raise ConfigError(f"frame {wrong[0]} of {T}", f"0 to {T - 1}", "count from 0")
 
 
 def _frames(clip: Clip, observed: np.ndarray) -> Iterator[Frame]:

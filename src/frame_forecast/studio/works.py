@@ -55,7 +55,7 @@ class Works:
         name = "moving_mnist"
         clip, best = sample(name, 0), self._methods.best(name)
         if best is not None:
-            asked, method = Asked("forecast", start=len(clip.values) // 2), self._methods.get(best)
+            asked, method = Asked("forecast", horizon=10), self._methods.get(best)
             answer(clip, asked, method, self._limits, progress=lambda *_: None, cancel=lambda: False)
         import_module("matplotlib.figure")
 

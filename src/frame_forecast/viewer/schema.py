@@ -117,7 +117,7 @@ class Job(Asked):
     task: Task
     model: str
     start: int | None = Field(default=None, description="Frames given to a forecast; null = all.")
-    horizon: int | None = Field(default=None, description="Frames to forecast; null = those after start.")
+    horizon: int | None = Field(default=None, description="Frames to forecast; null for other tasks.")
     missing: list[int] = Field(default_factory=list, max_length=100_000, description="Frames to hide.")
     holes: list[Holes] = Field(default_factory=list, max_length=10_000)
 

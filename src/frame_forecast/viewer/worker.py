@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import multiprocessing
 import queue
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -198,7 +199,8 @@ def _speak(running: _Running) -> None:
             running.connection.send(message)
 
 
-def _main(connection: Connection, *arguments: Any) -> None:
+def _main(connection: Connection, folder: Path, *arguments: Any) -> None:
+    tempfile.tempdir = str(folder)  # so that what libraries leave goes with the rest
     from frame_forecast.studio.worker import serve
 
-    serve(connection, *arguments)
+    serve(connection, folder, *arguments)
