@@ -52,7 +52,7 @@ export class Chart {
     this.head.setAttribute("x2", frame + 0.5);
     const now = this.curves.map(({ title, points }) => {
       const psnr = points.find((point) => point.frame === frame)?.psnr;
-      return `${this.curves.length > 1 ? `${title} ` : ""}${psnr === undefined ? "–" : `${psnr.toFixed(1)} dB`}`;
+      return `${this.curves.length > 1 ? `${title[0]} ` : ""}${psnr === undefined ? "–" : `${psnr.toFixed(1)} dB`}`;
     });
     this.text.textContent = `PSNR by frame (${this.picture.dataset.range}): ${now.join(" · ")}`;
   }

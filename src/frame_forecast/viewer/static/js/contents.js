@@ -16,9 +16,9 @@ export function panelsOf(scene) {
   const withError = scene.hasTruth;
   const target = withError && scene.task !== "reconstruct" ? [["target", "Target"]] : [];
   const [first, second] = predictions;
-  const named = (what, title) => (second ? `${what}: ${title}` : what);
-  const made = ({ title }, number) => [`prediction${number}`, named("Prediction", title)];
-  const error = ({ title }, number) => (withError ? [[`error${number}`, named("Error", title)]] : []);
+  const named = (what, { title }) => (second ? `${what} ${title}` : what);
+  const made = (one, number) => [`prediction${number}`, named("Prediction", one)];
+  const error = (one, number) => (withError ? [[`error${number}`, named("Error", one)]] : []);
   if (!second) return [["input", "Input"], made(first, ""), ...target, ...error(first, "")];
   return [["input", "Input"], made(first, ""), ...error(first, ""), ...target, made(second, 2), ...error(second, 2)];
 }

@@ -23,6 +23,9 @@ export function titleOf(models, name, chosen) {
   return chosen === name || !chosen ? title(name) : `${title(name)}: ${title(chosen)}`;
 }
 
+/** Titles of models that stand side by side: a letter first, which is seen where there is no room for more. */
+export const lettered = (titles) => (titles.length > 1 ? titles.map((title, i) => `${"AB"[i]} · ${title}`) : titles);
+
 /** One line about a model. */
 export function modelText({ kind, name, parameters, trained_on: trainedOn, longest }) {
   if (name === "auto") return "Tries every method on frames of this clip that it hides itself, and takes the best.";

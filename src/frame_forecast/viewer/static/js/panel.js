@@ -131,7 +131,7 @@ const hatches = new Map();
 function hatch(context, use) {
   const key = `${use} ${document.documentElement.dataset.theme}`;
   if (!hatches.has(key)) {
-    const size = 8;
+    const size = use === "ground" ? 8 : 10;
     const tile = element("canvas", { width: size, height: size });
     const pen = tile.getContext("2d");
     if (use === "ground") {
@@ -139,7 +139,7 @@ function hatch(context, use) {
       pen.fillRect(0, 0, size, size);
     }
     pen.strokeStyle = styleOf(use === "ground" ? "--hatch" : "--mark");
-    pen.lineWidth = use === "ground" ? 1 : 1.5;
+    pen.lineWidth = 1;
     pen.beginPath();
     for (const shift of [-size, 0, size]) {
       pen.moveTo(shift - 1, size + 1);

@@ -2,7 +2,7 @@
 
 import { fileUrl } from "./api.js";
 import { control, element, part } from "./dom.js";
-import { fillModels } from "./models.js";
+import { fillModels, lettered } from "./models.js";
 
 export class ResultCard extends EventTarget {
   /**
@@ -28,11 +28,12 @@ export class ResultCard extends EventTarget {
   show(made, others) {
     this.root.hidden = made.length === 0;
     if (this.root.hidden) return;
-    part(this.root, "scores").replaceChildren(...made.map(({ title, result, job }) => element("span", { class: "score" },
-      element("strong", { text: title }), ` ${scoreText(result, job)}`)));
+    const titles = lettered(made.map(({ title }) => title));
+    part(this.root, "scores").replaceChildren(...made.map(({ result, job }, i) => element("span", { class: "score" },
+      element("strong", { text: titles[i] }), ` ${scoreText(result, job)}`)));
     part(this.root, "downloads").replaceChildren(element("span", { class: "quiet", text: "Download" }),
-      ...made.flatMap(({ title, result }) => [
-        ...(made.length > 1 ? [element("span", { text: title })] : []),
+      ...made.flatMap(({ title, result }, i) => [
+        ...(made.length > 1 ? [element("strong", { text: "AB"[i] })] : []),
         ...this.suffixes.map((suffix) => element("a", {
           class: "button", href: fileUrl(result.clip.id, suffix), download: true, "data-testid": `download-${suffix.slice(1)}`,
           text: suffix.slice(1).toUpperCase(), "aria-label": `Download the result of ${title} as ${suffix.slice(1)}`,

@@ -6,7 +6,7 @@ import { control, debounce, lessMotion, part } from "./dom.js";
 import { Hidden } from "./hidden.js";
 import { HidingTools } from "./hiding.js";
 import { Progress, runJob } from "./jobs.js";
-import { modelsFor, titleOf } from "./models.js";
+import { lettered, modelsFor, titleOf } from "./models.js";
 import { clearErrors, isAbort, showError } from "./notices.js";
 import { Player } from "./player.js";
 import { ResultCard } from "./result.js";
@@ -98,6 +98,7 @@ export class Try {
     if (!this.clip || !this.form.reportValidity()) return;
     const job = this.task.job(this.hidden);
     const beside = this.made[1]?.job.model;
+    if (!this.live.checked) this.#lookAt();
     const done = await this.#run(job, (made) => [made]);
     if (done && beside && beside !== job.model) await this.runBeside(beside);
   }
@@ -149,6 +150,12 @@ export class Try {
     }
   }
 
+  /** Where the page is narrow, the pictures are above the button. */
+  #lookAt() {
+    const { top } = this.player.root.getBoundingClientRect();
+    if (top < 0) this.player.root.scrollIntoView({ behavior: lessMotion() ? "auto" : "smooth", block: "start" });
+  }
+
   /** A new result moves, unless the user looks at one frame while things change. */
   #play({ task }) {
     if (this.live.checked || this.player.playback.playing) return;
@@ -182,9 +189,10 @@ export class Try {
   #show() {
     const { task, made, stale } = this;
     const hides = task.task !== "reconstruct";
+    const titles = lettered(made.map(({ title }) => title));
     const scene = new Scene(this.target, {
       task: task.task, start: task.given, hidden: hides ? this.hidden : null, stale,
-      predictions: made.length ? made.map(({ title, frames, result }) => ({ title, frames, scores: stale ? null : result.scores }))
+      predictions: made.length ? made.map(({ frames, result }, i) => ({ title: titles[i], frames, scores: stale ? null : result.scores }))
         : [{ title: task.chosen.title, frames: null, scores: null, note: this.stop ? undefined : this.idle ? "nothing is hidden" : "not run yet" }],
     });
     this.player.show(scene, hides ? this.hiding.editing(scene.given) : null);
