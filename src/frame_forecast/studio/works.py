@@ -14,6 +14,7 @@ from frame_forecast.studio.limits import Limits
 from frame_forecast.studio.methods import Methods
 from frame_forecast.studio.runs import Shown
 from frame_forecast.studio.samples import TITLES, sample
+from frame_forecast.studio.strangers import check_alone
 from frame_forecast.weights import find_folder, tags
 
 
@@ -34,6 +35,7 @@ class Works:
         self._works: dict[str, Callable[..., Any]] = {
             "about": self.about,
             "sample": self.sample,
+            "open": self.open,
             "read": self.read,
             "unpack": self.unpack,
             "answer": self.answer,
@@ -73,8 +75,14 @@ class Works:
         clip = sample(name, number)
         return clips.keep(folder, clip, name=f"{name}-{number}", title=clip.source, notes=[], made=[])
 
-    def read(self, folder: Path, path: Path | str, name: str) -> dict[str, Any]:
-        """Keeps a file's frames in a folder."""
+    def open(self, folder: Path, source: str, name: str) -> dict[str, Any]:
+        """Keeps frames of this machine's own in a folder, whatever `open_reader` takes."""
+        clip = clips.read(source, name, self._limits)
+        return clips.keep(folder, clip, name=name, title=name, notes=[], made=[])
+
+    def read(self, folder: Path, path: Path, name: str) -> dict[str, Any]:
+        """Keeps the frames of a stranger's file in a folder."""
+        check_alone(path, name)
         clip = clips.read(path, name, self._limits)
         return clips.keep(folder, clip, name=name, title=name, notes=[], made=[])
 

@@ -17,7 +17,7 @@ from frame_forecast.viewer.schema import Clip
 from frame_forecast.viewer.worker import Worker
 
 UNUSED_SECONDS = 3600
-_SPARED_SECONDS = 60  # a clip that was used this lately never makes room for others
+_SPARED_SECONDS = 20  # a clip that was used this lately never makes room for others
 
 
 @dataclass

@@ -14,6 +14,7 @@ from frame_forecast.viewer.clips import UNUSED_SECONDS, Clips
 from frame_forecast.viewer.refusal import Refusal, not_here, unexpected
 from frame_forecast.viewer.worker import Call, Cancelled, Worker
 
+_MOST_OVER = 1000  # jobs that are remembered
 _OVER = ("done", "failed", "cancelled")
 
 
@@ -72,6 +73,7 @@ class Jobs:
         if sum(not record.over for record in self._records.values()) >= self._most:
             raise Refusal(503, f"{self._most} jobs that wait", "fewer", "try again in a minute")
         self._clips.get(job.clip)
+        self.expire()
         id = secrets.token_urlsafe(16)
         record = self._records[id] = _Record(
             schema.JobState(id=id, state="queued", done=0, total=0, message="waiting", error=None, result=None)
@@ -114,10 +116,12 @@ class Jobs:
             await changed.wait()
 
     def expire(self) -> None:
-        """Forgets jobs that were over an hour ago."""
+        """Forgets jobs that were over an hour ago, and the first that were over where there are many."""
         before = time.monotonic() - UNUSED_SECONDS
-        for id, record in list(self._records.items()):
-            if record.ended is not None and record.ended < before:
+        over = [(record.ended, id) for id, record in self._records.items() if record.ended is not None]
+        over.sort()
+        for place, (ended, id) in enumerate(over):
+            if ended < before or place < len(over) - _MOST_OVER:
                 del self._records[id]
 
     def _record(self, id: str) -> _Record:

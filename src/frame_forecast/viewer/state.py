@@ -67,7 +67,7 @@ class Studio:
         for place in self.settings.opened.clips:
             with self.clips.new_folder() as folder:
                 name = Path(place).name or place
-                facts = await self.worker.ask("read", folder=folder, path=place, name=name)
+                facts = await self.worker.ask("open", folder=folder, source=place, name=name)
                 self.opened.append(self.clips.add(folder, facts, opened=True).id)
 
     async def about(self) -> dict[str, Any]:

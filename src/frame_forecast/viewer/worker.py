@@ -21,6 +21,7 @@ from frame_forecast.viewer.refusal import Refusal
 
 _AGAIN_SECONDS = 5.0  # before a process is begun after one that could not even begin
 _END_SECONDS = 2.0
+_LONGEST_SECONDS = 300.0
 
 Tell = Callable[[int, int], None]
 
@@ -114,12 +115,20 @@ class Worker:
         return call
 
     async def ask(self, what: str, **arguments: Any) -> Any:
-        """`call`, and what comes of it.
+        """`call`, and what comes of it. Nothing that is asked for so takes minutes: a process that does is ended.
 
         Raises:
             Refusal: it failed.
         """
-        return await self.call(what, **arguments).future
+        running, call = self._running, self.call(what, **arguments)
+        try:
+            return await asyncio.wait_for(call.future, _LONGEST_SECONDS)
+        except TimeoutError:
+            if running is not None:
+                running.process.kill()
+            raise Refusal(
+                503, f"more than {_LONGEST_SECONDS:.0f} s for this", "less", "try a smaller or another file"
+            ) from None
 
     def cancel(self, call: Call) -> None:
         """Ends a call as soon as can be."""
