@@ -123,7 +123,8 @@ export class Display extends EventTarget {
 
   #trueRange() {
     const [low, high] = this.#range();
-    const shown = (value) => String(Number(value.toPrecision(5)));
+    const step = 10 ** (Math.floor(Math.log10(high - low)) - 4); // as fine as anyone sees
+    const shown = (value) => String(Number((Math.round(value / step) * step).toPrecision(8)));
     this.control("range-low").value = shown(low);
     this.control("range-high").value = shown(high);
     this.control("error-span").value = shown(high - low);

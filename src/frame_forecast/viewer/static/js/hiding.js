@@ -65,6 +65,7 @@ export class HidingTools extends EventTarget {
   }
 
   #hide(frames, hide) {
+    say(`${frames.length > 1 ? "frames" : "frame"} ${frameList(frames)} ${hide ? "hidden" : "shown"}`);
     this.#change(() => {
       for (const t of frames) this.hidden.setFrame(t, hide);
     });

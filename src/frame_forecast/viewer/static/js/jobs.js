@@ -31,12 +31,12 @@ export async function runJob(job, { onState, signal }) {
 
 /** A bar with words; what it says is read aloud at its start, its end and each quarter. */
 export class Progress {
-  /** @param {HTMLElement} root hidden while nothing runs */
-  constructor(root) {
+  /** @param {HTMLElement} root hidden while nothing runs @param {string} name of its test id */
+  constructor(root, name = "progress") {
     this.root = root;
-    this.bar = element("progress", { max: "1", "aria-label": "Progress", "data-testid": "progress" });
-    this.text = element("span", { class: "quiet", "data-testid": "progress-text" });
-    root.append(this.bar, this.text);
+    this.bar = element("progress", { max: "1", "aria-label": "Progress", "data-testid": name });
+    this.text = element("span", { class: "quiet", "data-testid": `${name}-text` });
+    root.prepend(this.bar, this.text);
     this.said = -1;
   }
 
@@ -54,8 +54,9 @@ export class Progress {
     else this.bar.removeAttribute("value");
     this.text.textContent = message || (state === "queued" ? "waiting for its turn" : "running");
     const quarter = total > 0 ? Math.floor((4 * done) / total) : 0;
-    if (quarter > this.said && state === "running") say(`${this.text.textContent}, ${quarter * 25} per cent`);
-    this.said = Math.max(this.said, quarter);
+    if (state !== "running" || quarter <= this.said) return;
+    this.said = quarter;
+    say(`${this.text.textContent}, ${quarter * 25} per cent`);
   }
 
   /** @param {number} share of 1 */

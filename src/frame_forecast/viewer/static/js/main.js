@@ -11,7 +11,7 @@
  *   `pair-second`, `flicker-auto`, `flicker-swap`, `colour-map`, `channel`, `range-low`, `range-high`, `error-span`,
  *   `range-reset`, `mask-overlay`, `zoom-in`, `zoom-out`, `zoom-fit`, `zoom`.
  * - Watch: `watch-clip`, `watch-model`, `watch-next`, `watch-try`, `watch-about`.
- * - Try, clip: `source-sample`, `source-file`, `source-draw`, `sample-NAME`, `drop-zone`, `file-input`, `clip-about`,
+ * - Try, clip: `sending`, `sending-text`, `sending-cancel` of a file; `source-sample`, `source-file`, `source-draw`, `sample-NAME`, `drop-zone`, `file-input`, `clip-about`,
  *   `clip-notes`; sandbox `pad`, `pad-add`, `pad-undo`, `pad-clear`, `typed-digit`, `typed-add`, `movers`, `speed-of`,
  *   `direction-of`, `remove-digit`.
  * - Try, task: `task-forecast`, `task-recreate`, `task-reconstruct`, `model`, `start`, `horizon`, `dropped`, `drop-frame`,
@@ -33,6 +33,10 @@ const TITLES = { watch: "Watch", try: "Try", scores: "Scores" };
 const byId = (id) => document.getElementById(id);
 
 startTheme();
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address says which place is shown
+  byId("main").focus();
+});
 
 /**
  * Shows the place of the address and rests the others.

@@ -43,7 +43,6 @@ export class Panel {
     this.pixels = this.smallContext.createImageData(width, height);
     this.words = new Uint32Array(this.pixels.data.buffer);
     this.frame.style.aspectRatio = `${width} / ${height}`;
-    this.root.style.setProperty("--shape", width / height);
   }
 
   setTitle(title) {

@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { pack } from "./binary.js";
 import { control, element, part } from "./dom.js";
+import { Progress } from "./jobs.js";
 import { showError, clearErrors } from "./notices.js";
 import { Sandbox } from "./sandbox.js";
 import { bytesText, clipText } from "./words.js";
@@ -12,13 +13,16 @@ export class Source extends EventTarget {
    * Events: "clip" (`{clip, kind, sample}` in `detail`; kind is "sample", "file", "draw", or "lent" by Watch).
    * @param {HTMLElement} root
    * @param {Object} about of the API
-   * @param {import("./jobs.js").Progress} progress where sending a file shows how far it is
    */
-  constructor(root, about, progress) {
+  constructor(root, about) {
     super();
     this.root = root;
     this.about = about;
-    this.progress = progress;
+    this.progress = new Progress(part(root, "sending"), "sending");
+    control(root, "sending-cancel").addEventListener("click", () => {
+      this.#restart();
+      this.progress.end("Cancelled.");
+    });
     this.number = Math.floor(Math.random() * 1000); // of the next sample
     this.stop = new AbortController();
     this.busy = false; // a clip is on its way
@@ -63,13 +67,9 @@ export class Source extends EventTarget {
     }, null);
   }
 
-  /** Stops sending. */
-  cancel() {
-    this.#restart();
-  }
-
   #restart() {
     this.stop.abort();
+    this.busy = false;
     this.stop = new AbortController();
     return this.stop.signal;
   }

@@ -49,6 +49,7 @@ export class Stage extends EventTarget {
       this.root.replaceChildren(...roots);
     }
     this.root.dataset.count = String(roots.length);
+    this.root.style.setProperty("--shape", String(width / height));
   }
 
   /** Moves the pixel cursor by keys; it begins in the middle. */

@@ -9,6 +9,9 @@ const EXPLAIN = {
   reconstruct: "Each frame as the model understands it: the difference shows noise and what is unusual.",
 };
 
+/** True for a clip that has something to fill. */
+export const lacks = (clip) => clip.missing.length > 0 || clip.holes;
+
 export class Task extends EventTarget {
   /** Events: "change". @param {HTMLFormElement} form @param {Object[]} models of the API */
   constructor(form, models) {
@@ -30,13 +33,13 @@ export class Task extends EventTarget {
    * @param {string|null} first the task to begin with, unless the clip lacks something; null: as it was
    */
   setClip(clip, sample, first) {
-    this.clip = clip;
     this.sample = sample;
     this.start.max = String(clip.frames);
     // A clip of one's own is forecast after its end; a sample is cut in two, so that the truth is there.
     this.start.value = String(sample && clip.frames > 1 ? Math.ceil(clip.frames / 2) : clip.frames);
-    const task = clip.missing.length || clip.holes ? "recreate" : first;
+    const task = lacks(clip) ? "recreate" : this.clip && lacks(this.clip) ? "forecast" : first;
     if (task) control(this.form, `task-${task}`).checked = true;
+    this.clip = clip;
     this.#showTask();
     fillModels(this.model, this.able, bestModel(this.able, sample)?.name);
     this.#showModel();

@@ -75,7 +75,12 @@ export class Timeline extends EventTarget {
     const width = clientWidth / this.frames;
     const gap = width > 5 ? 1 : 0;
     const found = colours();
-    for (let t = 0; t < this.frames; t++) drawMark(context, kindOf(t), t * width + gap / 2, 4, width - gap, clientHeight - 8, found);
+    for (let t = 0; t < this.frames;) {
+      const kind = kindOf(t);
+      const first = t++;
+      while (gap === 0 && t < this.frames && kindOf(t) === kind) t++; // narrow frames alike are one mark
+      drawMark(context, kind, first * width + gap / 2, 4, (t - first) * width - gap, clientHeight - 8, found);
+    }
   }
 
   #frameAt(box, clientX) {

@@ -12,7 +12,7 @@ import { Player } from "./player.js";
 import { ResultCard } from "./result.js";
 import { Scene } from "./scene.js";
 import { Source, onDrop } from "./source.js";
-import { Task } from "./task.js";
+import { Task, lacks } from "./task.js";
 
 /**
  * @typedef {Object} Made what one model made
@@ -38,7 +38,7 @@ export class Try {
     this.task = new Task(form, about.models);
     this.hiding = new HidingTools(form, this.player);
     this.result = new ResultCard(part(root, "after"), about);
-    this.source = new Source(part(root, "source"), about, this.progress);
+    this.source = new Source(part(root, "source"), about);
     this.live = control(form, "live");
 
     this.runSoon = debounce(() => this.run(), 150);
@@ -52,10 +52,7 @@ export class Try {
       event.preventDefault();
       this.run();
     });
-    control(form, "cancel").addEventListener("click", () => {
-      this.source.cancel();
-      this.stop?.abort();
-    });
+    control(form, "cancel").addEventListener("click", () => this.stop?.abort());
     onDrop((file) => {
       location.hash = "#try";
       this.source.file(file);
@@ -183,7 +180,7 @@ export class Try {
 
   /** True where there is nothing to recreate. */
   get idle() {
-    return this.task.task === "recreate" && this.hidden.empty && this.clip.missing.length === 0 && !this.clip.holes;
+    return this.task.task === "recreate" && this.hidden.empty && !lacks(this.clip);
   }
 
   #show() {

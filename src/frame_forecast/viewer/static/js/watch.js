@@ -8,6 +8,7 @@ import { bestModel, fillModels, modelsFor } from "./models.js";
 import { showError } from "./notices.js";
 import { Player } from "./player.js";
 import { Scene } from "./scene.js";
+import { lacks } from "./task.js";
 import { clipText } from "./words.js";
 
 export class Watch {
@@ -57,16 +58,22 @@ export class Watch {
       this.target?.close();
       this.target = new ClipFrames(clip);
       control(this.root, "watch-about").textContent = [`${clip.title}: ${clipText(clip)}.`, ...clip.notes].join(" ");
-      this.task = clip.missing.length || clip.holes ? "recreate" : "forecast";
+      this.task = lacks(clip) ? "recreate" : "forecast";
       const models = modelsFor(this.about.models, this.task);
-      // An opened clip is not searched for the best method: weights for moving pictures answer sooner.
-      fillModels(this.model, models, bestModel(models, this.sample ?? "moving_scenes")?.name);
+      fillModels(this.model, models, this.#firstModel(models).name);
       this.player.show(new Scene(this.target));
       if (!lessMotion()) this.player.playback.play();
       await (clip.job ? this.#showJob(clip) : this.#predict());
     } catch (error) {
       showError(error);
     }
+  }
+
+  /** The weights of an opened run, on what they were trained on; or else the best there are without a search. */
+  #firstModel(models) {
+    const { title } = this.about.samples.find(({ name }) => name === this.sample) ?? {};
+    const ofRun = ({ kind, best_for_samples: samples, trained_on: data }) => kind === "weights" && !samples.length && data === title;
+    return models.find(ofRun) ?? bestModel(models, this.sample ?? "moving_scenes");
   }
 
   /** A clip that a job made stands beside its target. */
