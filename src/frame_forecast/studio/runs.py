@@ -145,13 +145,25 @@ class Shown:
         return said, tables
 
     def _results(self) -> list[Results]:
-        path = self._place / "results.json" if self._place.is_dir() else self._place
-        record = _read(path) if path.is_file() and not _is_backtest(path) else []
-        return [Results.from_json_dict(one) for one in (record if isinstance(record, list) else [record])]
+        return [Results.from_json_dict(one) for one in self._records("results.json") if "origins" not in one]
 
     def _backtest(self) -> Backtest | None:
-        path = self._place / backtests.JSON_FILE if self._place.is_dir() else self._place
-        return Backtest.from_json_dict(_read(path)) if path.is_file() and _is_backtest(path) else None
+        found = [one for one in self._records(backtests.JSON_FILE) if "origins" in one]
+        return Backtest.from_json_dict(found[0]) if found else None
+
+    def _records(self, name: str) -> list[dict[str, Any]]:
+        """What the file of evaluations holds, or that of this name in the folder; nothing where there is none."""
+        path = self._place / name if self._place.is_dir() else self._place
+        if not path.is_file():
+            return []
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path.name} ({error})", "the JSON of an evaluation", "evaluate again") from error
+        records = record if isinstance(record, list) else [record]
+        if not all(isinstance(one, dict) for one in records):
+            raise DataError(f"{path.name}, which is no object", "the JSON of an evaluation", "evaluate again")
+        return records
 
     def _logs(self) -> list[Path]:
         return [path for log in log_folders(self._place) if (path := log / "metrics.csv").is_file()]
@@ -172,23 +184,6 @@ def _curves(logs: list[Path]) -> TrainingCurves | None:
         return TrainingCurves.read(*logs)
     except DataError:
         return None
-
-
-def _is_backtest(path: Path) -> bool:
-    record = _read(path)
-    return isinstance(record, dict) and "origins" in record
-
-
-def _read(path: Path) -> Any:
-    """A file of JSON.
-
-    Raises:
-        DataError: it is none.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path.name} ({error})", "the JSON of an evaluation", "evaluate again") from error
 
 
 def _table(title: str, columns: list[str], rows: list[tuple[str, list[tuple[str, bool]]]]) -> dict[str, Any]:

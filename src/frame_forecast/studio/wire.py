@@ -92,7 +92,7 @@ def read_head(file: BinaryIO, name: str) -> Wire:
             "see docs/api.md",
         ) from error
     whole = len(shape) == 4 and all(type(size) is int and size > 0 for size in shape)
-    if not whole or wire.dtype not in _ITEM_BYTES or wire.observed not in OBSERVED:
+    if not whole or wire.dtype not in list(_ITEM_BYTES) or wire.observed not in OBSERVED:
         raise DataError(
             f"{name}, of dtype {wire.dtype!r}, shape {list(shape)!r} and observed {wire.observed!r}"[:300],
             f"{' or '.join(_ITEM_BYTES)}, (T, C, H, W) without an empty axis, and {' or '.join(OBSERVED)}",

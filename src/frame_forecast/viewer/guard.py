@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import anyio
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frame_forecast.viewer.refusal import Refusal, unexpected
@@ -55,7 +56,7 @@ class Guard:
             await self._app(scope, exchange.receive, exchange.send)
         except Refusal as refusal:
             await refusal.response()(scope, exchange.receive, exchange.send)
-        except _Stopped:
+        except (_Stopped, ClientDisconnect):
             return
         except Exception as error:
             refusal = unexpected(error)

@@ -162,22 +162,21 @@ class Worker:
     def _heard(self, running: _Running, kind: str, number: int, *rest: Any) -> None:
         running.answered = True
         call = self._calls.get(number)
-        if call is None or call.future.done():
+        if call is None:
             return
-        match kind:
-            case "running":
-                call.running()
-            case "progress":
-                call.tell(*rest)
-            case "done":
-                del self._calls[number]
-                call.future.set_result(rest[0])
-            case "failed":
-                del self._calls[number]
-                call.future.set_exception(Refusal(400, *rest[0]))
-            case "cancelled":
-                del self._calls[number]
-                call.future.set_exception(Cancelled())
+        if kind == "running":
+            call.running()
+            return
+        if kind == "progress":
+            call.tell(*rest)
+            return
+        del self._calls[number]
+        if call.future.done():  # nobody waits any more
+            return
+        if kind == "done":
+            call.future.set_result(rest[0])
+        else:
+            call.future.set_exception(Refusal(400, *rest[0]) if kind == "failed" else Cancelled())
 
     def _died(self, running: _Running) -> None:
         for call in list(self._calls.values()):
@@ -186,7 +185,14 @@ class Worker:
             return
         self._running = None
         assert self._loop is not None
-        self._loop.call_later(0 if running.answered else _AGAIN_SECONDS, self.start)
+        self._loop.call_later(0 if running.answered else _AGAIN_SECONDS, self._start_again)
+
+    def _start_again(self) -> None:
+        assert self._loop is not None
+        try:
+            self.start()
+        except OSError:  # such as no memory for another process
+            self._loop.call_later(_AGAIN_SECONDS, self._start_again)
 
     def _fail(self, call: Call) -> None:
         del self._calls[call.number]
