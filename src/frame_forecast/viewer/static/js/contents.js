@@ -60,7 +60,7 @@ const errorPair = (key) => [key.replace("error", "prediction"), "target"];
 export function contentOf(scene, painter, key, t) {
   if (key.startsWith("error")) return differenceOf(scene, painter, errorPair(key), t);
   const { frame, hidden, note } = frameOf(scene, key, t);
-  const tag = key === "target" ? "" : t >= scene.given ? `lead time ${t - scene.given + 1}` : scene.kindText(t);
+  const tag = key === "target" || (key === "input" && note) ? "" : t >= scene.given ? `lead time ${t - scene.given + 1}` : scene.kindText(t);
   if (!frame) return { ...absent(note), tag };
   return { kind: "picture", tag, marked: unobserved(scene, t), paint: (out) => painter.values(frame, hidden, out) };
 }

@@ -14,6 +14,7 @@ export class Display extends EventTarget {
     this.mode = "side";
     this.swapped = false; // flicker: the second picture is shown
     this.pairChosen = false; // by the user: then it stays
+    this.timer = 0; // of flicker
     this.part = (name) => part(root, name);
     this.control = (id) => control(root, id);
     const name = `mode-${crypto.getRandomValues(new Uint32Array(1))[0]}`; // radio buttons of two players are two groups
@@ -34,10 +35,6 @@ export class Display extends EventTarget {
     });
     this.control("flicker-auto").checked = !lessMotion();
     this.control("flicker-swap").addEventListener("click", () => this.swap());
-    setInterval(() => {
-      const shown = this.mode === "flicker" && this.control("flicker-auto").checked && root.offsetParent !== null;
-      if (shown) this.swap();
-    }, FLICKER);
     matchMedia("(min-width: 700px)").addEventListener("change", (event) => (this.control("display").open = event.matches));
     this.control("display").open = matchMedia("(min-width: 700px)").matches;
   }
@@ -45,7 +42,7 @@ export class Display extends EventTarget {
   /** Takes over a scene; a clip of another kind sets range, colours and channel anew. */
   setScene(scene) {
     const { clip } = scene;
-    const kind = [clip.id, clip.channels, clip.units, clip.dtype].join();
+    const kind = [clip.channels, clip.units, clip.dtype, clip.low, clip.high].join();
     const wasOther = this.kind !== kind;
     this.kind = kind;
     this.clip = clip;
@@ -99,6 +96,8 @@ export class Display extends EventTarget {
     this.mode = mode;
     this.swapped = false;
     this.control(`mode-${mode}`).checked = true;
+    clearInterval(this.timer);
+    if (mode === "flicker") this.timer = setInterval(() => this.control("flicker-auto").checked && this.swap(), FLICKER);
     this.part("pair").hidden = mode === "side";
     this.part("auto").hidden = mode !== "flicker";
     this.control("flicker-swap").hidden = mode !== "flicker";
@@ -112,6 +111,13 @@ export class Display extends EventTarget {
 
   toggleOverlay() {
     this.control("mask-overlay").click();
+  }
+
+  /** Shows values from one to another. */
+  setRange(low, high) {
+    this.control("range-low").value = String(low);
+    this.control("range-high").value = String(high > low ? high : low + 1);
+    this.#changed();
   }
 
   /** The range of the data; of colours, that of the type, which leaves them as they are. */

@@ -9,7 +9,7 @@
  *   `panel-prediction2`, `panel-error2`, `panel-single` (each: `.tag`, `.value`, `canvas`), `readout`, `psnr`, `psnr-chart`,
  *   `legend`, `legend-values`, `legend-errors`, `display`, `mode-side`, `mode-difference`, `mode-flicker`, `pair-first`,
  *   `pair-second`, `flicker-auto`, `flicker-swap`, `colour-map`, `channel`, `range-low`, `range-high`, `error-span`,
- *   `range-reset`, `mask-overlay`, `zoom-in`, `zoom-out`, `zoom-fit`, `zoom`.
+ *   `range-reset`, `range-frame`, `mask-overlay`, `zoom-in`, `zoom-out`, `zoom-fit`, `zoom`.
  * - Watch: `watch-clip`, `watch-model`, `watch-next`, `watch-try`, `watch-about`.
  * - Try, clip: `sending`, `sending-text`, `sending-cancel` of a file; `source-sample`, `source-file`, `source-draw`, `sample-NAME`, `drop-zone`, `file-input`, `clip-about`,
  *   `clip-notes`; sandbox `pad`, `pad-add`, `pad-undo`, `pad-clear`, `typed-digit`, `typed-add`, `movers`, `speed-of`,

@@ -6,7 +6,7 @@ import { Display } from "./display.js";
 import { control, debounce, part, say } from "./dom.js";
 import { onKeys } from "./keys.js";
 import { Legend } from "./legend.js";
-import { Painter } from "./painter.js";
+import { Painter, isKnown } from "./painter.js";
 import { Playback } from "./playback.js";
 import { Stage } from "./stage.js";
 import { Timeline } from "./timeline.js";
@@ -41,6 +41,7 @@ export class Player extends EventTarget {
   #wire() {
     const find = (id) => control(this.root, id);
     this.playback.addEventListener("frame", () => {
+      this.#tell();
       this.dispatchEvent(new Event("frame"));
       this.draw();
     });
@@ -62,6 +63,7 @@ export class Player extends EventTarget {
       "zoom-in": () => stage.view.zoomIn(), "zoom-out": () => stage.view.zoomOut(), "zoom-fit": () => stage.view.fit(),
     };
     for (const [id, click] of Object.entries(clicks)) find(id).addEventListener("click", click);
+    find("range-frame").addEventListener("click", () => this.#fitRange());
     find("speed").addEventListener("change", (event) => (playback.speed = Number(event.target.value)));
     onKeys(this);
   }
@@ -88,6 +90,7 @@ export class Player extends EventTarget {
   /** What is hidden has changed: timeline and pictures follow. */
   refresh() {
     this.timeline.show(Array.from({ length: this.scene.frames }, (_, t) => this.scene.kind(t)), this.editing);
+    this.#tell();
     this.draw();
   }
 
@@ -152,15 +155,38 @@ export class Player extends EventTarget {
       panel.point(stage.pixel);
     }
     this.#read(t);
+    control(this.root, "zoom").textContent = stage.view.zoom > 1 ? `${stage.view.zoom.toFixed(1)}×` : "";
+    this.root.dataset.frame = String(t);
+    this.root.dispatchEvent(new CustomEvent("drawn", { detail: { frame: t, milliseconds: performance.now() - began } }));
+  }
+
+  /** Says which frame it is, at once: the pictures follow. */
+  #tell() {
+    const { scene, frame: t } = this;
+    if (!scene) return;
     const kind = scene.kindText(t);
     this.timeline.moveTo(t, `frame ${t} of 0 to ${scene.frames - 1}, ${kind}`);
     this.chart.moveTo(t);
     const { times } = scene.clip;
     const time = times && t < times.length ? ` · ${clock(times[t] - times[0])}` : "";
-    control(this.root, "frame-number").textContent = `${t} / ${scene.frames - 1}${time}`;
-    control(this.root, "zoom").textContent = stage.view.zoom > 1 ? `${stage.view.zoom.toFixed(1)}×` : "";
-    this.root.dataset.frame = String(t);
-    this.root.dispatchEvent(new CustomEvent("drawn", { detail: { frame: t, milliseconds: performance.now() - began } }));
+    control(this.root, "frame-number").textContent = `${t} / ${scene.frames - 1}${time} · ${kind}`;
+  }
+
+  /** The range of the frame on show, as it is known. */
+  #fitRange() {
+    const { scene, display } = this;
+    const { channel } = display.settings;
+    const frame = scene?.sources.map((source) => source.at(this.frame)).find((one) => one && one.observed !== false);
+    if (!frame) return;
+    const pixels = scene.clip.width * scene.clip.height;
+    const values = channel === null ? frame.values : frame.values.subarray(channel * pixels, (channel + 1) * pixels);
+    let [low, high] = [Infinity, -Infinity];
+    values.forEach((value, i) => {
+      if (!isKnown(frame, false, i % pixels)) return;
+      low = Math.min(low, value);
+      high = Math.max(high, value);
+    });
+    display.setRange(low, high);
   }
 
   /** The values under the pixel cursor, in every panel. */

@@ -1,7 +1,7 @@
 /** Where a clip of Try comes from: a sample, a file, or the sandbox. */
 
 import * as api from "./api.js";
-import { pack } from "./binary.js";
+import { pack, parse } from "./binary.js";
 import { control, element, part } from "./dom.js";
 import { Progress } from "./jobs.js";
 import { showError, clearErrors } from "./notices.js";
@@ -10,7 +10,8 @@ import { bytesText, clipText } from "./words.js";
 
 export class Source extends EventTarget {
   /**
-   * Events: "clip" (`{clip, kind, sample}` in `detail`; kind is "sample", "file", "draw", or "lent" by Watch).
+   * Events: "clip" (`{clip, kind, sample, frames}` in `detail`; kind is "sample", "file", "draw", or "lent" by Watch;
+   * frames are those that were drawn here).
    * @param {HTMLElement} root
    * @param {Object} about of the API
    */
@@ -74,14 +75,14 @@ export class Source extends EventTarget {
     return this.stop.signal;
   }
 
-  async #take(kind, get, sample) {
+  async #take(kind, get, sample, frames) {
     const signal = this.#restart();
     clearErrors();
     this.busy = true;
     try {
       const clip = await get(signal);
       if (signal.aborted) return void api.forget(clip.id);
-      this.#got(clip, kind, sample);
+      this.#got(clip, kind, sample, frames);
     } catch (error) {
       showError(error);
     } finally {
@@ -89,16 +90,17 @@ export class Source extends EventTarget {
     }
   }
 
-  #got(clip, kind, sample) {
+  #got(clip, kind, sample, frames) {
     control(this.root, "clip-about").textContent = `${clip.title}: ${clipText(clip)}.`;
     const notes = control(this.root, "clip-notes");
     notes.replaceChildren(...clip.notes.map((text) => element("li", { text })));
     notes.hidden = clip.notes.length === 0;
-    this.dispatchEvent(new CustomEvent("clip", { detail: { clip, kind, sample } }));
+    this.dispatchEvent(new CustomEvent("clip", { detail: { clip, kind, sample, frames } }));
   }
 
   #drawn({ values, shape }) {
-    return this.#take("draw", (signal) => api.postFrames(pack(values, shape), signal), "moving_mnist");
+    const buffer = pack(values, shape);
+    return this.#take("draw", (signal) => api.postFrames(buffer, signal), "moving_mnist", parse(buffer).frames);
   }
 
   #choose(kind) {

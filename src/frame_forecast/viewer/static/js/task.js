@@ -43,7 +43,7 @@ export class Task extends EventTarget {
     this.#showTask();
     fillModels(this.model, this.able, bestModel(this.able, sample)?.name);
     this.#showModel();
-    if (sample) this.horizon.value = String(clip.frames - Number(this.start.value) || this.chosen.horizon);
+    this.horizon.value = String((sample && clip.frames - Number(this.start.value)) || this.chosen.horizon);
   }
 
   get task() {
@@ -103,7 +103,6 @@ export class Task extends EventTarget {
   #showModel() {
     const model = this.chosen;
     part(this.form, "model-about").textContent = model ? modelText(model) : "";
-    if (model && !this.horizon.value) this.horizon.value = String(model.horizon);
   }
 
   #changed() {

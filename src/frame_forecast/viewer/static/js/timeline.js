@@ -90,20 +90,19 @@ export class Timeline extends EventTarget {
 
   /** Calls `during` with the frame under the pointer while it is down on `box`. */
   #drag(box, during, before = () => {}) {
+    let down = false;
     box.addEventListener("pointerdown", (event) => {
       if (event.button > 0) return;
       event.preventDefault();
       box.setPointerCapture(event.pointerId);
       this.slider.focus({ preventScroll: true });
+      down = true;
       const first = this.#frameAt(box, event.clientX);
       before(first);
       during(first);
-      const move = (later) => during(this.#frameAt(box, later.clientX));
-      box.addEventListener("pointermove", move);
-      const end = () => box.removeEventListener("pointermove", move);
-      box.addEventListener("pointerup", end, { once: true });
-      box.addEventListener("pointercancel", end, { once: true });
     });
+    box.addEventListener("pointermove", (event) => down && during(this.#frameAt(box, event.clientX)));
+    for (const end of ["pointerup", "pointercancel"]) box.addEventListener(end, () => (down = false));
   }
 
   /** In the lane, the first frame decides whether the drag hides or shows. */

@@ -29,6 +29,7 @@ export class Try {
     this.about = about;
     this.made = []; // of the clip: none, one, or two to compare
     this.stale = false; // the settings are others than those of `made`
+    this.awaiting = false; // that will be mended by itself
     this.own = false; // the clip is shown here alone and goes with its successor
     this.stop = null; // aborts what runs
     const form = part(root, "task");
@@ -64,8 +65,8 @@ export class Try {
     if (!this.clip && !this.source.busy) this.source.sample(this.about.samples[0].name);
   }
 
-  /** @param {{clip: Object, kind: "sample"|"file"|"draw"|"lent", sample: string|null}} given */
-  setClip({ clip, kind, sample }) {
+  /** @param {Object} given as the event "clip" of Source has it */
+  setClip({ clip, kind, sample, frames }) {
     this.stop?.abort();
     const kept = kind === "draw" && this.kind === "draw"; // the drawing moved otherwise: what is hidden stays hidden
     if (this.own) api.forget(this.clip.id);
@@ -73,7 +74,7 @@ export class Try {
     this.kind = kind;
     this.own = kind !== "lent";
     this.target?.close();
-    this.target = new ClipFrames(clip);
+    this.target = new ClipFrames(clip, frames);
     if (!kept) {
       this.hidden = new Hidden(clip.width * clip.height);
       this.#drop(this.made);
@@ -140,8 +141,9 @@ export class Try {
     } finally {
       if (this.stop === stop) {
         this.stop = null;
+        this.awaiting = false;
         this.#running(false);
-        if (this.made.length === 0) this.#show();
+        if (this.made.length === 0 || this.stale) this.#show();
         this.progress.end(words);
       }
     }
@@ -174,8 +176,9 @@ export class Try {
   #changed() {
     if (this.task.task === "reconstruct") this.hiding.rest();
     this.stale = true;
+    this.awaiting = this.live.checked && !this.idle;
     this.#show();
-    if (this.live.checked && !this.idle) this.runSoon();
+    if (this.awaiting) this.runSoon();
   }
 
   /** True where there is nothing to recreate. */
@@ -184,7 +187,8 @@ export class Try {
   }
 
   #show() {
-    const { task, made, stale } = this;
+    const { task, made } = this;
+    const stale = this.stale && !this.awaiting;
     const hides = task.task !== "reconstruct";
     const titles = lettered(made.map(({ title }) => title));
     const scene = new Scene(this.target, {

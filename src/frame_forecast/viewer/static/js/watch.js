@@ -34,12 +34,17 @@ export class Watch {
 
   async start() {
     const { opened, samples } = this.about;
-    const clips = await Promise.all(opened.map(api.clip));
+    let clips;
+    try {
+      clips = await Promise.all(opened.map(api.clip));
+    } catch (error) {
+      return showError(error);
+    }
     fillSelect(this.choice, [
       ...clips.map(({ id, title }) => [`clip ${id}`, title]),
       ...samples.map(({ name, title }) => [`sample ${name}`, title]),
     ]);
-    await this.open();
+    return this.open();
   }
 
   /** Shows the chosen clip, then what a model makes of it. */
