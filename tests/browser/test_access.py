@@ -89,8 +89,8 @@ def test_axe_finds_nothing_serious(page: Page, place: str) -> None:
 @pytest.mark.parametrize("place", PLACES)
 def test_it_fits_its_window(page: Page, place: str, tmp_path: Path) -> None:
     show(page, place)
-    wide = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-    assert wide[0] <= wide[1]
+    assert page.viewport_size
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         page.screenshot(path=tmp_path / f"{place}-{scheme}.png", full_page=True)
