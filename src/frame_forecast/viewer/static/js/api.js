@@ -52,9 +52,10 @@ const jobPath = (id) => `/api/jobs/${encodeURIComponent(id)}`;
 export const about = () => json("/api/about");
 export const sample = (name, number, signal) => json("/api/samples", posted({ name, number }, signal));
 export const clip = (id) => json(clipPath(id));
-export const startJob = (job, signal) => json("/api/jobs", posted(job, signal));
+export const startJob = (job) => json("/api/jobs", posted(job));
 export const jobState = (id) => json(jobPath(id));
-export const cancelJob = (id) => json(jobPath(id), { method: "DELETE" });
+/** Sent even by a page that is being closed. */
+export const cancelJob = (id) => json(jobPath(id), { method: "DELETE", keepalive: true });
 export const runs = () => json("/api/runs");
 export const run = (id) => json(`/api/runs/${encodeURIComponent(id)}`);
 

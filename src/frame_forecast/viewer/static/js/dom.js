@@ -42,6 +42,16 @@ export const styleOf = (name) => getComputedStyle(document.documentElement).getP
 /** True where the user asked the system for less motion. */
 export const lessMotion = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
+/**
+ * Keeps strokes of a finger on an element from being taken for swipes: the browser would scroll after one, and the next
+ * tap would only end that.
+ * @param {Element} target
+ * @param {(event: TouchEvent) => boolean} [draws] whether this finger draws
+ */
+export function keepStrokes(target, draws = () => true) {
+  target.addEventListener("touchstart", (event) => draws(event) && event.preventDefault(), { passive: false });
+}
+
 /** Calls `work` once, `milliseconds` after the last call; `cancel()` drops a call that waits. */
 export function debounce(work, milliseconds) {
   let timer = 0;

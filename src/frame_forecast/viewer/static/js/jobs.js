@@ -12,21 +12,28 @@ import { showError } from "./notices.js";
  * @throws {DOMException} AbortError, at once, where `signal` says so; the server is told
  */
 export async function runJob(job, { onState, signal }) {
-  const started = await api.startJob(job, signal);
+  // Not with `signal`: an answer that nobody waits for would leave a job behind that nobody can name.
+  const started = await api.startJob(job);
   const cancelled = new DOMException("Cancelled", "AbortError");
+  const cancel = () => api.cancelJob(started.id).catch(showError);
   const stopped = new Promise((_, reject) => {
     const stop = () => {
       reject(cancelled);
-      api.cancelJob(started.id).catch(showError);
+      cancel();
     };
     if (signal.aborted) stop();
     else signal.addEventListener("abort", stop, { once: true });
   });
-  onState(started);
-  const last = await Promise.race([api.follow(started, (state) => signal.aborted || onState(state)), stopped]);
-  if (last.state === "failed") throw api.jobError(last);
-  if (last.state === "cancelled") throw cancelled;
-  return last.result;
+  window.addEventListener("pagehide", cancel); // a page that is closed wants no answer
+  try {
+    onState(started);
+    const last = await Promise.race([api.follow(started, (state) => signal.aborted || onState(state)), stopped]);
+    if (last.state === "failed") throw api.jobError(last);
+    if (last.state === "cancelled") throw cancelled;
+    return last.result;
+  } finally {
+    window.removeEventListener("pagehide", cancel);
+  }
 }
 
 /** A bar with words; what it says is read aloud at its start, its end and each quarter. */

@@ -1,8 +1,8 @@
 /** The sandbox: digits drawn by mouse, pen, finger or key, set moving; every change is a new clip. */
 
-import { FRAMES, SIZE, move } from "./bounce.js";
+import { FRAMES, GIVEN, SIZE, move } from "./bounce.js";
 import { digitOf, thumbnail, typedDigit } from "./digit.js";
-import { control, debounce, element, say } from "./dom.js";
+import { control, debounce, element, keepStrokes, say } from "./dom.js";
 
 const PAD = 224; // pixels of the pad's canvas
 const PEN = 20; // about a MNIST stroke, when 160 pixels become 20
@@ -34,7 +34,8 @@ export class Sandbox extends EventTarget {
         button("pad-clear", "Clear", () => this.#clear())),
       element("div", { class: "row" }, element("label", { class: "inline" }, "Or a digit ", typed),
         button("typed-add", "Add it", () => this.#add(typedDigit(typed.value)))),
-      this.list);
+      this.list,
+      element("p", { class: "quiet", text: `Digits bounce for ${FRAMES} frames. The model is given the first ${GIVEN}, and the rest is the truth.` }));
     control(root, "pad-add").classList.add("primary");
     this.#drawing();
     this.#redraw();
@@ -60,6 +61,7 @@ export class Sandbox extends EventTarget {
       for (const part of event.getCoalescedEvents?.() ?? [event]) stroke.push(at(part));
       this.#redraw();
     });
+    keepStrokes(pad);
     for (const end of ["pointerup", "pointercancel"]) pad.addEventListener(end, () => (stroke = null));
   }
 

@@ -91,7 +91,7 @@ export class Source extends EventTarget {
   }
 
   #got(clip, kind, sample, frames) {
-    control(this.root, "clip-about").textContent = `${clip.title}: ${clipText(clip)}.`;
+    control(this.root, "clip-about").textContent = `${kind === "draw" ? "Your drawing" : clip.title}: ${clipText(clip)}.`;
     const notes = control(this.root, "clip-notes");
     notes.replaceChildren(...clip.notes.map((text) => element("li", { text })));
     notes.hidden = clip.notes.length === 0;

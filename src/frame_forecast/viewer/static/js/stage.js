@@ -1,5 +1,6 @@
 /** The panels side by side: one view, one pixel cursor, and what pointers do on them. */
 
+import { keepStrokes } from "./dom.js";
 import { Panel } from "./panel.js";
 import { View } from "./view.js";
 
@@ -24,6 +25,7 @@ export class Stage extends EventTarget {
       this.root.classList.toggle("zoomed", this.view.zoom > 1);
       this.#changed();
     });
+    keepStrokes(root, (event) => this.view.zoom > 1 || (this.brush !== null && this.#panelOf(event)?.key === "input"));
     for (const [event, listener] of Object.entries({
       pointerdown: this.#down, pointermove: this.#move, pointerup: this.#up, pointercancel: this.#up,
       pointerleave: this.#leave, wheel: this.#wheel, dblclick: this.#double,

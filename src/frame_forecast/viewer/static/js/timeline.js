@@ -1,6 +1,6 @@
 /** The frames of a clip on a line: what each is, where we are, and, in Try, which are hidden. */
 
-import { element, styleOf } from "./dom.js";
+import { element, keepStrokes, styleOf } from "./dom.js";
 import { drawMark } from "./marks.js";
 
 export class Timeline extends EventTarget {
@@ -91,6 +91,7 @@ export class Timeline extends EventTarget {
   /** Calls `during` with the frame under the pointer while it is down on `box`. */
   #drag(box, during, before = () => {}) {
     let down = false;
+    keepStrokes(box);
     box.addEventListener("pointerdown", (event) => {
       if (event.button > 0) return;
       event.preventDefault();

@@ -68,6 +68,7 @@ export class Try {
   /** @param {Object} given as the event "clip" of Source has it */
   setClip({ clip, kind, sample, frames }) {
     this.stop?.abort();
+    if (kind === "draw" || this.kind === "draw") this.live.checked = kind === "draw";
     const kept = kind === "draw" && this.kind === "draw"; // the drawing moved otherwise: what is hidden stays hidden
     if (this.own) api.forget(this.clip.id);
     this.clip = clip;
@@ -81,7 +82,6 @@ export class Try {
       this.made = [];
       this.task.setClip(clip, sample, kind === "draw" ? "forecast" : null);
       this.hiding.rest();
-      if (kind === "draw") this.live.checked = true;
     } else {
       this.task.clip = clip;
     }
