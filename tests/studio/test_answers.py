@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from stand_in import forecaster
 
 from frame_forecast.call import Cancelled
 from frame_forecast.choose import Candidates
@@ -15,6 +14,7 @@ from frame_forecast.predict import Forecaster, load
 from frame_forecast.scale import ValueScale
 from frame_forecast.studio.answers import Answer, Asked, Holes, answer
 from frame_forecast.studio.limits import Limits
+from stand_in import forecaster
 
 pytestmark = pytest.mark.filterwarnings("ignore::frame_forecast.errors.FrameForecastWarning")
 

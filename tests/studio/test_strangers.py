@@ -60,7 +60,7 @@ def test_frames_in_other_files_are_refused(tmp_path: Path, make: object, suffix:
     path = tmp_path / f"upload{suffix}"
     assert callable(make)
     make(path, tmp_path / f"secret{suffix}")
-    with pytest.raises(DataError, match="mine, in which .* lies in another file"):
+    with pytest.raises(DataError, match=r"mine, in which .* lies in another file"):
         check_alone(path, "mine")
 
 

@@ -15,8 +15,8 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from frame_forecast.viewer.guard import Guard
-from frame_forecast.viewer.refusal import Refusal
+from frame_forecast.viewer.guard import BodyRefused, Guard
+from frame_forecast.viewer.refusal import Refusal, fault
 from frame_forecast.viewer.routes import api
 from frame_forecast.viewer.state import Studio
 
@@ -43,11 +43,11 @@ def create_app(studio: Studio) -> ASGIApp:
         docs_url=None,  # they load scripts from elsewhere
         redoc_url=None,
         lifespan=lifespan,
-        max_body_size=settings.limits.upload_bytes,
     )
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _not_understood)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _fault)  # it goes on to `Guard`, which prints it
     app.include_router(api)
     app.mount("/static", StaticFiles(directory=STATIC))
 
@@ -55,7 +55,7 @@ def create_app(studio: Studio) -> ASGIApp:
     async def page() -> Response:
         return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-store"})
 
-    return Guard(app, settings.hosts, settings.token)
+    return Guard(app, settings.hosts, settings.token, {"/api/clips": settings.limits.upload_bytes})
 
 
 async def _tidy(studio: Studio) -> None:
@@ -77,9 +77,15 @@ async def _not_understood(_: Request, error: Exception) -> Response:
     return Refusal(422, f"{where}: {first['msg']}"[:300], "what /api/openapi.json says", "correct it").response()
 
 
+async def _fault(_: Request, error: Exception) -> Response:
+    return fault(error).response()
+
+
 async def _http(request: Request, error: Exception) -> Response:
+    if isinstance(error, BodyRefused):
+        return error.refusal.response()
     assert isinstance(error, HTTPException)
-    expected = {404: "a path of /api/openapi.json", 405: "another method", 413: "a smaller body"}
+    expected = {404: "a path of /api/openapi.json", 405: "another method"}
     return JSONResponse(
         Refusal(
             error.status_code,

@@ -31,8 +31,8 @@ class Kept:
         opened: named on the command line: it stays.
         job: that made it.
         bytes: in its folder.
-        files: downloads that were made of it, by suffix.
         used: when it was last asked for.
+        files: downloads that were made of it, by suffix.
         users: jobs and answers that need it now.
     """
 
@@ -42,8 +42,8 @@ class Kept:
     opened: bool
     job: str | None
     bytes: int
+    used: float
     files: dict[str, Path] = field(default_factory=dict)
-    used: float = field(default_factory=time.monotonic)
     users: int = 0
 
     @property
@@ -108,7 +108,7 @@ class Clips:
     def add(self, folder: Path, facts: dict[str, Any], *, opened: bool = False, job: str | None = None) -> Kept:
         """A clip that lies in a folder of `new_folder`."""
         size = sum(file.stat().st_size for file in folder.iterdir())
-        kept = Kept(folder.name, folder, facts, opened, job, size)
+        kept = Kept(folder.name, folder, facts, opened, job, size, time.monotonic())
         self._kept[kept.id] = kept
         return kept
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
+import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.cookies import SimpleCookie
+from types import MappingProxyType
 from urllib.parse import parse_qs, urlsplit
 
 import anyio
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from frame_forecast.viewer.refusal import Refusal, unexpected
+from frame_forecast.viewer.refusal import Refusal, fault
 
 STILL_SECONDS = 20.0  # without a byte of a body
+_USUAL_BYTES = 2**22  # of a body, but of a file
 _BODY_SECONDS = 600.0  # for a whole body
 _SEND_SECONDS = 60.0  # without a byte being taken
 _DRAIN_SECONDS = 2.0  # of a body that is refused: who still sends it would not read why
@@ -39,29 +42,37 @@ class Guard:
         app: what is guarded.
         hosts: names by which this server may be called; None = any, which takes a token.
         token: that is demanded; None = none is.
+        most: bytes of a body, by path. FastAPI can count them too, but does not say what was expected.
     """
 
-    def __init__(self, app: ASGIApp, hosts: frozenset[str] | None, token: str | None) -> None:
-        self._app, self._hosts, self._token = app, hosts, token
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: frozenset[str] | None,
+        token: str | None,
+        most: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        self._app, self._hosts, self._token, self._most = app, hosts, token, most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send)
+        exchange = _Exchange(scope, receive, send, self._most.get(scope["path"], _USUAL_BYTES))
         try:
             self._check_host(scope)
             _check_origin(scope)
             exchange.cookie = self._check_token(scope)
+            exchange.check_length()
             await self._app(scope, exchange.receive, exchange.send)
         except Refusal as refusal:
             await refusal.response()(scope, exchange.receive, exchange.send)
         except (_Stopped, ClientDisconnect):
             return
         except Exception as error:
-            refusal = unexpected(error)
+            traceback.print_exception(error)  # for whoever runs the server
             if not exchange.answering:
-                await refusal.response()(scope, exchange.receive, exchange.send)
+                await fault(error).response()(scope, exchange.receive, exchange.send)
 
     def _check_host(self, scope: Scope) -> None:
         """A page elsewhere can point its own name at this machine (DNS rebinding) and would then read what is served
@@ -80,14 +91,28 @@ class Guard:
         if self._token is None:
             return None
         headers = Headers(scope=scope)
-        name = f"frame-forecast-{hashlib.sha256(self._token.encode()).hexdigest()[:8]}"
+        name = f"frame-forecast-{_digest('name', self._token)[:8]}"  # browsers share cookies among a host's ports
         asked = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
-        cookies = SimpleCookie(headers.get("cookie", ""))
-        bearer = headers.get("authorization", "").removeprefix("Bearer ")
-        given = asked, bearer, cookies[name].value if name in cookies else ""
-        if not any(hmac.compare_digest(one.encode(), self._token.encode()) for one in given):
+        given = (
+            (asked, self._token),
+            (headers.get("authorization", "").removeprefix("Bearer "), self._token),
+            (cookie_parser(headers.get("cookie", "")).get(name, ""), _digest("cookie", self._token)),
+        )
+        if not any(hmac.compare_digest(one.encode(), right.encode()) for one, right in given):
             raise Refusal(401, "a request without the token", "it, as ?token= in the address", "see the terminal")
-        return f"{name}={self._token}; HttpOnly; SameSite=Strict; Path=/" if asked else None
+        return f"{name}={_digest('cookie', self._token)}; HttpOnly; SameSite=Strict; Path=/" if asked else None
+
+
+class BodyRefused(HTTPException):
+    """A `Refusal` while a body is read, of a kind that FastAPI lets pass.
+
+    Args:
+        refusal: why.
+    """
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.status)
+        self.refusal = refusal
 
 
 class _Stopped(Exception):
@@ -100,6 +125,7 @@ class _Exchange:
 
     Args:
         scope, inner_receive, inner_send: of ASGI.
+        most: bytes of the request's body.
         cookie: to set.
         answering: the answer has begun.
     """
@@ -107,6 +133,7 @@ class _Exchange:
     scope: Scope
     inner_receive: Receive
     inner_send: Send
+    most: int
     cookie: str | None = None
     answering: bool = False
     began: float = field(default_factory=time.monotonic)
@@ -115,7 +142,16 @@ class _Exchange:
         headers = Headers(scope=self.scope)
         self._whole = "transfer-encoding" not in headers and headers.get("content-length", "0") == "0"
         self._stands = "expect" in headers  # nothing comes of a body that nobody asked for
-        self._status = 0
+        self._status = self._bytes = 0
+
+    def check_length(self) -> None:
+        """Raises Refusal for a body that is said to be too long."""
+        length = Headers(scope=self.scope).get("content-length", "0")
+        if not length.isdecimal() or int(length) > self.most:
+            raise self._too_long(f"{length[:30]} bytes")
+
+    def _too_long(self, found: str) -> Refusal:
+        return Refusal(413, f"a body of {found}", f"{self.most} bytes at most", "send less, or a smaller file")
 
     async def receive(self) -> Message:
         """A part of the body, which may not stand still."""
@@ -126,9 +162,19 @@ class _Exchange:
             message = await self.inner_receive()
             self._stands = False
             self._whole = message["type"] != "http.request" or not message.get("more_body", False)
+            self._bytes += len(message.get("body", b""))
+            if self._bytes > self.most:
+                raise BodyRefused(self._too_long(f"{self._bytes} bytes and more"))
             return message
         self._stands = True
-        raise HTTPException(408, f"a body that stood still for {STILL_SECONDS:.0f} s", {"Connection": "close"})
+        raise BodyRefused(
+            Refusal(
+                408,
+                f"a body of which nothing came for {STILL_SECONDS:.0f} s, or that took {_BODY_SECONDS:.0f} s",
+                "one that goes on",
+                "send it again",
+            )
+        )
 
     async def send(self, message: Message) -> None:
         """A part of the answer, which somebody must take."""
@@ -158,6 +204,8 @@ class _Exchange:
             headers.setdefault(name, value)
         static = self.scope["path"].startswith("/static/")
         headers.setdefault("Cache-Control", "no-cache" if static else "no-store")  # the former asks by ETag
+        if not self._whole:  # what may still come is no request
+            headers["Connection"] = "close"
         if self.cookie is not None:
             headers.append("Set-Cookie", self.cookie)
 
@@ -177,3 +225,8 @@ def _without_port(host: str) -> str:
     """``Name:8000`` to ``name``; an IPv6 address keeps its brackets."""
     name, colon, port = host.rpartition(":")
     return (name if colon and not port.endswith("]") else host).lower()
+
+
+def _digest(use: str, token: str) -> str:
+    """Letters and digits for one use of a token, which may have others."""
+    return hmac.new(token.encode(), use.encode(), hashlib.sha256).hexdigest()

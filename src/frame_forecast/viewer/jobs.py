@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+import traceback
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from frame_forecast.viewer import schema
 from frame_forecast.viewer.clips import UNUSED_SECONDS, Clips
-from frame_forecast.viewer.refusal import Refusal, not_here, unexpected
+from frame_forecast.viewer.refusal import Refusal, fault, not_here
 from frame_forecast.viewer.worker import Call, Cancelled, Worker
 
 _MOST_OVER = 1000  # jobs that are remembered
@@ -49,6 +50,15 @@ class _Record:
             self.ended = time.monotonic()
         before, self.changed = self.changed, asyncio.Event()
         before.set()
+
+    async def changes(self) -> AsyncIterator[schema.JobState]:
+        """The states from now on, up to that in which it is over."""
+        while True:
+            changed = self.changed
+            yield self.state
+            if self.over:
+                return
+            await changed.wait()
 
 
 class Jobs:
@@ -101,19 +111,13 @@ class Jobs:
         record.change(state="cancelled", message="cancelled")
         return record.state
 
-    async def changes(self, id: str) -> AsyncIterator[schema.JobState]:
+    def changes(self, id: str) -> AsyncIterator[schema.JobState]:
         """How far a job is, now and whenever that changes, until it is over.
 
         Raises:
-            Refusal: it is not here, or no longer.
+            Refusal: at once; it is not here, or no longer.
         """
-        record = self._record(id)
-        while True:
-            changed = record.changed
-            yield record.state
-            if record.over:
-                return
-            await changed.wait()
+        return self._record(id).changes()
 
     def expire(self) -> None:
         """Forgets jobs that were over an hour ago, and the first that were over where there are many."""
@@ -156,4 +160,5 @@ class Jobs:
         except Cancelled:
             record.change(state="cancelled", message="cancelled")
         except Exception as error:
-            record.change(state="failed", message="failed", error=schema.Refused(**unexpected(error).fields))
+            traceback.print_exception(error)  # for whoever runs the server
+            record.change(state="failed", message="failed", error=schema.Refused(**fault(error).fields))

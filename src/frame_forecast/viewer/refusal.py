@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
-
 from starlette.responses import JSONResponse
 
 
@@ -30,8 +28,7 @@ def not_here(what: str) -> Refusal:
     return Refusal(404, f"a {what} that is not here, or no longer", f"the id of a {what}", "open or make it again")
 
 
-def unexpected(error: Exception) -> Refusal:
-    """For a fault of this program, which is printed for whoever runs it."""
-    traceback.print_exception(error)
+def fault(error: Exception) -> Refusal:
+    """For an error of this program, which should be printed for whoever runs it."""
     name = type(error).__name__
     return Refusal(500, f"an error that was not expected ({name})", "none", "see the server's terminal, report it")

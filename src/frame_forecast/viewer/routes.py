@@ -20,7 +20,6 @@ from frame_forecast.viewer.refusal import Refusal, not_here
 from frame_forecast.viewer.state import Studio
 
 _CHUNK = 2**18
-_MOST_JSON = 2**22  # bytes
 _MOST_NAME = 100
 
 _REFUSED = {"4XX": {"model": schema.Refused}, "5XX": {"model": schema.Refused}}
@@ -47,7 +46,7 @@ async def about(studio: Here) -> schema.About:
     )
 
 
-@api.post("/samples", status_code=201, max_body_size=_MOST_JSON)
+@api.post("/samples", status_code=201)
 async def make_sample(wanted: schema.SampleWanted, studio: Here) -> schema.Clip:
     """A test clip of a data set."""
     with studio.clips.new_folder() as folder:
@@ -204,7 +203,7 @@ def _run(studio: Studio, id: str) -> tuple[str, Path]:
     return studio.runs[id]
 
 
-@api.post("/jobs", status_code=202, max_body_size=_MOST_JSON)
+@api.post("/jobs", status_code=202)
 async def start_job(job: schema.Job, studio: Here) -> schema.JobState:
     """Forecasts, recreates or reconstructs a clip."""
     return studio.jobs.start(job)
@@ -222,8 +221,14 @@ async def cancel_job(id: str, studio: Here) -> schema.JobState:
     return studio.jobs.cancel(id)
 
 
+def _changes(id: str, studio: Here) -> AsyncIterator[schema.JobState]:
+    return studio.jobs.changes(id)  # before the answer begins, for it may be a refusal
+
+
 @api.get("/jobs/{id}/events", response_class=EventSourceResponse)
-async def watch_job(id: str, studio: Here) -> AsyncIterator[schema.JobState]:
+async def watch_job(
+    id: str, changes: Annotated[AsyncIterator[schema.JobState], Depends(_changes)]
+) -> AsyncIterator[schema.JobState]:
     """How far a job is, as it changes, until it is over."""
-    async for state in studio.jobs.changes(id):
+    async for state in changes:
         yield state

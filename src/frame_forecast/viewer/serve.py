@@ -27,6 +27,7 @@ from frame_forecast.viewer.state import LOOPBACK, Settings, Studio
 
 _NEXT_PORTS = 20  # tried after the one asked for
 _MOST_CONNECTIONS = 1000
+_IDLE_SECONDS = 15
 _GRACE_SECONDS = 2  # for answers that are under way at the end
 _LEAST_TOKEN = 8
 _TICK_SECONDS = 0.1
@@ -67,41 +68,42 @@ def view(
     ):
         hosts = None if token is not None else LOOPBACK | {_in_url(host).lower()}
         studio = Studio(Settings(Path(folder), device, hosts=hosts, token=token, opened=opened))
-        config = uvicorn.Config(
-            create_app(studio),
-            loop="asyncio",
-            http="h11",
-            ws="none",
-            log_level="critical",  # `Guard` prints what goes wrong
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            limit_concurrency=_MOST_CONNECTIONS,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-        )
         url = _url(host, listening.getsockname()[1], token)
-        server = _Server(config, studio, lambda: tell(url))
+        server = Server(studio, lambda: tell(url))
         server.run([listening])
         if server.refusal is not None:
             raise DataError(**server.refusal.fields)
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Opens what was named on the command line, says when it answers, and lets silent connections go.
 
     Args:
-        config: of the server.
-        studio: of its application.
+        studio: what is served.
         ready: called when it answers.
 
     Attributes:
         refusal: why it ended at once.
     """
 
-    def __init__(self, config: uvicorn.Config, studio: Studio, ready: Callable[[], None]) -> None:
-        super().__init__(config)
+    def __init__(self, studio: Studio, ready: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                create_app(studio),
+                loop="asyncio",
+                http="h11",
+                ws="none",
+                log_level="critical",  # `Guard` prints what goes wrong
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                limit_concurrency=_MOST_CONNECTIONS,
+                timeout_keep_alive=_IDLE_SECONDS,
+                timeout_graceful_shutdown=_GRACE_SECONDS,
+            )
+        )
         self._studio, self._ready = studio, ready
-        self._silent: dict[Any, float] = {}
+        self._silent: dict[Any, tuple[Any, float]] = {}  # by connection: its last request, and when it was over
         self.refusal: Refusal | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -118,11 +120,16 @@ class _Server(uvicorn.Server):
             self._ready()
 
     async def on_tick(self, counter: int) -> bool:
-        now = time.monotonic()
-        waiting = {one for one in self.server_state.connections if one.cycle is None or one.cycle.response_complete}
-        self._silent = {one: self._silent.get(one, now) for one in waiting}
-        for connection, since in self._silent.items():
-            if now - since > STILL_SECONDS:  # no whole head of a request: uvicorn waits for ever
+        """Closes connections on which no whole head of a request comes: uvicorn waits for it for ever."""
+        now, silent = time.monotonic(), {}
+        for connection in self.server_state.connections:
+            request = connection.cycle
+            if request is None or request.response_complete:
+                last, since = self._silent.get(connection, (None, now))
+                silent[connection] = request, since if last is request else now
+        self._silent = silent
+        for connection, (_, since) in silent.items():
+            if now - since > STILL_SECONDS:
                 connection.transport.close()
         return await super().on_tick(counter)
 
