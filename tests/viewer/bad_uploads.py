@@ -39,6 +39,8 @@ def bad_uploads() -> list[tuple[str, bytes]]:
     return [
         *found,
         ("empty", b""),
+        ("packed.tif", b"\x1f\x8b"),
+        ("packed.gif.gz", gzip.compress(b"")),
         ("noise.xyz", bytes(range(256)) * 9),
         ("huge.png", png),
         ("huge.pgm", b"P5 999999999 999999999 255\n" + b"\0" * 40),

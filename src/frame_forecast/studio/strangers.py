@@ -23,8 +23,8 @@ def check_alone(path: Path, name: str) -> None:
         path: the file.
         name: what it is called in messages.
     """
-    head = first_bytes(path)
     with reading(path):
+        head = first_bytes(path)
         if head.startswith(HDF5_MAGIC):
             other = _in_hdf5(path)
         elif head.startswith(_TIFF):
