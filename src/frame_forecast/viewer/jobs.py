@@ -15,7 +15,7 @@ from frame_forecast.viewer.clips import UNUSED_SECONDS, Clips
 from frame_forecast.viewer.refusal import Refusal, fault, not_here
 from frame_forecast.viewer.worker import Call, Cancelled, Worker
 
-_MOST_OVER = 1000  # jobs that are remembered
+_MOST_OVER = 200  # jobs that are remembered
 _OVER = ("done", "failed", "cancelled")
 
 
@@ -25,15 +25,13 @@ class _Record:
 
     Args:
         state: as a client is told.
-        call: of the worker; None before it was made.
-        task: what follows it.
+        call: of the worker; None before it was made, and when it is over.
         changed: set when ``state`` was replaced; another event takes its place.
         ended: when it was over.
     """
 
     state: schema.JobState
     call: Call | None = None
-    task: asyncio.Task[None] | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     ended: float | None = None
 
@@ -47,7 +45,7 @@ class _Record:
             return
         self.state = self.state.model_copy(update=values)
         if self.over:
-            self.ended = time.monotonic()
+            self.ended, self.call = time.monotonic(), None
         before, self.changed = self.changed, asyncio.Event()
         before.set()
 
@@ -73,6 +71,7 @@ class Jobs:
     def __init__(self, worker: Worker, clips: Clips, most: int) -> None:
         self._worker, self._clips, self._most = worker, clips, most
         self._records: dict[str, _Record] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, job: schema.Job) -> schema.JobState:
         """Begins a job.
@@ -88,7 +87,9 @@ class Jobs:
         record = self._records[id] = _Record(
             schema.JobState(id=id, state="queued", done=0, total=0, message="waiting", error=None, result=None)
         )
-        record.task = asyncio.create_task(self._run(record, job))
+        task = asyncio.create_task(self._run(record, job))
+        self._tasks.add(task)  # the loop itself holds them weakly
+        task.add_done_callback(self._tasks.discard)
         return record.state
 
     def get(self, id: str) -> schema.JobState:
