@@ -126,7 +126,7 @@ def test_a_token_is_demanded_of_every_request() -> None:
 
 def test_a_token_in_the_address_becomes_a_cookie() -> None:
     answer = ask(FREE, "/?token=a%20token%20%26%20more", host="192.0.2.1:8000")
-    assert answer.status_code == 200
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
     cookie, *settings = answer.headers["set-cookie"].split("; ")
     assert "token" not in cookie
     assert settings == ["HttpOnly", "SameSite=Strict", "Path=/"]
@@ -134,6 +134,10 @@ def test_a_token_in_the_address_becomes_a_cookie() -> None:
     assert (answer.status_code, "set-cookie" in answer.headers) == (200, False)
     assert ask(FREE, authorization=f"Bearer {TOKEN}").status_code == 200
     refused(ask(FREE, cookie=cookie, origin="http://evil.example"), 403)
+    link = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
+    answer = ask(FREE, "/?token=a%20token%20%26%20more", **link)  # it would not bring the cookie to another address
+    assert (answer.status_code, "set-cookie" in answer.headers) == (200, True)
+    assert ask(FREE, "/api/x?token=a%20token%20%26%20more").status_code == 200
 
 
 def test_the_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ import anyio
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, cookie_parser
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frame_forecast.viewer.refusal import Refusal, fault
@@ -64,7 +65,10 @@ class Guard:
             _check_origin(scope)
             exchange.cookie = self._check_token(scope)
             exchange.check_length()
-            await self._app(scope, exchange.receive, exchange.send)
+            app = self._app
+            if exchange.cookie is not None and scope["method"] == "GET" and scope["path"] == "/":
+                app = _without_token(scope, self._app)
+            await app(scope, exchange.receive, exchange.send)
         except Refusal as refusal:
             await refusal.response()(scope, exchange.receive, exchange.send)
         except (_Stopped, ClientDisconnect):
@@ -219,6 +223,13 @@ def _check_origin(scope: Scope) -> None:
     opened = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
     if site == "cross-site" and not (opened and scope["method"] == "GET" and scope["path"] == "/"):
         raise Refusal(403, "a request from another site", "one from this server's page", "open that")
+
+
+def _without_token(scope: Scope, page: ASGIApp) -> ASGIApp:
+    """The way to the page without the token, which is not to stay in the address bar and among bookmarks. Browsers that
+    come by another site's link would not bring the cookie there, and get the page as it is."""
+    by_link = Headers(scope=scope).get("sec-fetch-site") == "cross-site"
+    return page if by_link else RedirectResponse("/", 303)
 
 
 def _without_port(host: str) -> str:

@@ -31,7 +31,8 @@ function errorOf(status, text) {
   } catch {
     // Not JSON: the line below says what there is to say.
   }
-  return new ApiError(`The server answered with status ${status}`, "an answer of the API", "load the page again", status);
+  const given = `The server answered with status ${status}`;
+  return new ApiError(given, "an answer of the API", "load the page again", status);
 }
 
 async function json(path, options) {

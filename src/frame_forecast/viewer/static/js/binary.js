@@ -38,7 +38,9 @@ export function parse(buffer) {
   for (let t = 0; t < count; t++) {
     let observed = true;
     if (header.observed === "frames") observed = new Uint8Array(buffer, offset + t, 1)[0] === 1;
-    if (header.observed === "pixels") observed = mask(new Uint8Array(buffer, offset + t * packed, packed), height * width);
+    if (header.observed === "pixels") {
+      observed = mask(new Uint8Array(buffer, offset + t * packed, packed), height * width);
+    }
     frames.push({ values: all.subarray(t * size, (t + 1) * size), observed });
   }
   return { start: header.start, frames };

@@ -1,4 +1,4 @@
-/** Digits that move and bounce as in Moving MNIST (Srivastava et al., 2015): the same rule as the package's own clips. */
+/** Digits that move and bounce as in Moving MNIST (Srivastava et al., 2015), as in the package's own clips. */
 
 export const SIZE = 64; // of a frame
 export const DIGIT = 28;

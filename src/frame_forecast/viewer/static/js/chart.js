@@ -40,7 +40,8 @@ export class Chart {
       `${title} from ${points[0]?.psnr.toFixed(1)} to ${points.at(-1)?.psnr.toFixed(1)} dB`).join("; ")}`);
     this.picture.replaceChildren(this.head, ...this.curves.flatMap(({ points }, number) => [
       shape("path", { class: `curve curve-${number}`, d: path(points, y) }),
-      ...points.map(({ frame, psnr }) => shape("path", { class: `point point-${number}`, d: `M${frame + 0.5} ${y(psnr)}h0` })),
+      ...points.map(({ frame, psnr }) =>
+        shape("path", { class: `point point-${number}`, d: `M${frame + 0.5} ${y(psnr)}h0` })),
     ]));
     this.picture.dataset.range = `${low} to ${high} dB`;
   }
@@ -60,4 +61,7 @@ export class Chart {
 
 /** A line through frames that follow each other; a gap breaks it. */
 const path = (points, y) =>
-  points.map(({ frame, psnr }, i) => `${i && points[i - 1].frame === frame - 1 ? "L" : "M"}${frame + 0.5} ${y(psnr)}`).join("");
+  points.map(({ frame, psnr }, i) => {
+    const goesOn = i > 0 && points[i - 1].frame === frame - 1;
+    return `${goesOn ? "L" : "M"}${frame + 0.5} ${y(psnr)}`;
+  }).join("");

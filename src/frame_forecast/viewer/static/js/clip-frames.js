@@ -13,14 +13,16 @@ export class ClipFrames {
    * @param {Object} clip as the API describes it
    * @param {Frame[]} [drawn] all its frames, where they were made here
    */
-  constructor(clip, drawn) {
+  constructor(clip, drawn = []) {
     this.clip = clip;
     this.made = new Set(clip.made); // frames that a model made, wholly or in part
     const bytes = clip.channels * clip.height * clip.width * ({ uint8: 1, uint16: 2 }[clip.dtype] ?? 4);
     this.perPiece = Math.max(1, Math.floor(PIECE / bytes));
     this.most = Math.max(2, Math.floor(BUDGET / (bytes * this.perPiece)));
     this.pieces = new Map(); // number of the piece: its frames
-    if (drawn) for (let t = 0; t < drawn.length; t += this.perPiece) this.pieces.set(t / this.perPiece, drawn.slice(t, t + this.perPiece));
+    for (let t = 0; t < drawn.length; t += this.perPiece) {
+      this.pieces.set(t / this.perPiece, drawn.slice(t, t + this.perPiece));
+    }
     this.listeners = new Set();
     this.centre = 0; // the frame shown
     this.loading = null; // the promise of what is being fetched

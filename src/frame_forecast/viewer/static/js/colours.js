@@ -3,17 +3,21 @@
 // Every 32nd part of matplotlib's maps; between them it is linear.
 const STOPS = {
   grey: "000000ffffff",
-  viridis: "440154470d6048186a482374472d7b4537814240863e49893b528b375b8d33638d2f6b8e2c728e297a8e26828e23898e21918c1f98" +
-    "8b1fa08822a78528ae8032b67a3fbc734ec36b5ec96270cf5784d44b98d83eaddc30c2df23d8e219ece51bfde725",
-  magma: "0000040303120a0822130d341d114729115a36106b440f7651127c5d177f6a1c81762181832681902a819c2e7faa337db73779c43c75" +
-    "d0416fdc4869e75263ef5d5ef56b5cf9795dfc8961fd9869fea772feb67cfec488fed395fde2a3fcf0b2fcfdbf",
-  turbo: "30123b392a734040a24456c7466be34680f64294ff37a8fa28bceb1ccdd818ddc21fe9af32f2984ef97d6dfe628bff4ba4fc3cb9f635" +
-    "cdec34dfdf37eecf3af8be39fdac34fe962bfb7e21f46617eb500edf3f08d02f05be2102a91601920b017a0403",
-  // As weather services draw rain: nothing is dark, then blue, green, yellow, red, and what is extreme is violet to white.
-  rain: "10141c1b3a6b1f5fa82f8fd63fb8c92fae6c1f9a3a63b82fb5d334f2e03af9b62bf58a21ec5a1cd92f1fb01a3a8f1a74a344b8d9a6f0f8e9ff",
+  viridis: "440154470d6048186a482374472d7b4537814240863e49893b528b375b8d33638d2f6b8e2c728e297a8e26828e23898e21918c" +
+    "1f988b1fa08822a78528ae8032b67a3fbc734ec36b5ec96270cf5784d44b98d83eaddc30c2df23d8e219ece51bfde725",
+  magma: "0000040303120a0822130d341d114729115a36106b440f7651127c5d177f6a1c81762181832681902a819c2e7faa337db73779" +
+    "c43c75d0416fdc4869e75263ef5d5ef56b5cf9795dfc8961fd9869fea772feb67cfec488fed395fde2a3fcf0b2fcfdbf",
+  turbo: "30123b392a734040a24456c7466be34680f64294ff37a8fa28bceb1ccdd818ddc21fe9af32f2984ef97d6dfe628bff4ba4fc3c" +
+    "b9f635cdec34dfdf37eecf3af8be39fdac34fe962bfb7e21f46617eb500edf3f08d02f05be2102a91601920b017a0403",
+  // As weather services draw rain: nothing is dark, then blue, green, yellow, red; the extreme is violet to white.
+  rain: "10141c1b3a6b1f5fa82f8fd63fb8c92fae6c1f9a3a63b82fb5d334f2e03af9b62bf58a21ec5a1cd92f1fb01a3a8f1a74a344b8" +
+    "d9a6f0f8e9ff",
 };
 // Too low is blue, too high is red, no error is neutral: Okabe and Ito's pair, which any colour vision tells apart.
-const SIGNED = { light: "00456e0072b266b1dcf4f5f7ec9a5fd55e00843a00", dark: "a8dcfb56b4e91f5f8614181ea84b06e69f00ffe0a0" };
+const SIGNED = {
+  light: "00456e0072b266b1dcf4f5f7ec9a5fd55e00843a00",
+  dark: "a8dcfb56b4e91f5f8614181ea84b06e69f00ffe0a0",
+};
 
 /** Packed as ImageData's bytes lie in memory: A, B, G, R of a little-endian 32-bit word. */
 export const packed = (red, green, blue) => (0xff000000 | (blue << 16) | (green << 8) | red) >>> 0;
@@ -24,9 +28,11 @@ function table(stops) {
   return Uint32Array.from({ length: 256 }, (_, i) => {
     const at = (i / 255) * last;
     const low = Math.min(last - 1, Math.floor(at));
-    const mixed = (channel) =>
-      Math.round(colours[low * 3 + channel] + (at - low) * (colours[low * 3 + 3 + channel] - colours[low * 3 + channel]));
-    return packed(mixed(0), mixed(1), mixed(2));
+    const mixed = [0, 1, 2].map((channel) => {
+      const [from, to] = [colours[low * 3 + channel], colours[low * 3 + 3 + channel]];
+      return Math.round(from + (at - low) * (to - from));
+    });
+    return packed(...mixed);
   });
 }
 

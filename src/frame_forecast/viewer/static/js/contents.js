@@ -35,7 +35,8 @@ function frameOf(scene, key, t) {
   if (key === "input") {
     const hidden = scene.hiddenAt(t);
     if (hidden === true) return { frame: null, hidden, note: t >= scene.given ? "not given" : "hidden" };
-    if (!scene.hasTarget(t)) return { frame: null, hidden, note: t < scene.clip.frames ? "missing" : "the clip has ended" };
+    const ended = t >= scene.clip.frames;
+    if (!scene.hasTarget(t)) return { frame: null, hidden, note: ended ? "the clip has ended" : "missing" };
     return { frame: scene.target.at(t), hidden, note: "" };
   }
   if (key === "target") {
@@ -60,20 +61,25 @@ const errorPair = (key) => [key.replace("error", "prediction"), "target"];
 export function contentOf(scene, painter, key, t) {
   if (key.startsWith("error")) return differenceOf(scene, painter, errorPair(key), t);
   const { frame, hidden, note } = frameOf(scene, key, t);
-  const tag = key === "target" || (key === "input" && note) ? "" : t >= scene.given ? `lead time ${t - scene.given + 1}` : scene.kindText(t);
+  const untold = key === "target" || (key === "input" && note);
+  const tag = untold ? "" : t >= scene.given ? `lead time ${t - scene.given + 1}` : scene.kindText(t);
   if (!frame) return { ...absent(note), tag };
   return { kind: "picture", tag, marked: unobserved(scene, t), paint: (out) => painter.values(frame, hidden, out) };
 }
 
 /** What a panel shows instead of a frame. */
-const absent = (note) => (note === "" || note === COMPUTING ? { kind: "waiting", note: note || "loading …" } : { kind: "nothing", note });
+function absent(note) {
+  const waits = note === "" || note === COMPUTING;
+  return { kind: waits ? "waiting" : "nothing", note: note || "loading …" };
+}
 
 /** The signed difference of two pictures, first minus second. */
 export function differenceOf(scene, painter, [first, second], t) {
   const a = frameOf(scene, first, t);
   const b = frameOf(scene, second, t);
   if (!a.frame || !b.frame) return { ...absent(a.note || b.note), tag: "" };
-  return { kind: "picture", tag: "", marked: unobserved(scene, t), paint: (out) => painter.difference(a.frame, b.frame, out) };
+  const paint = (out) => painter.difference(a.frame, b.frame, out);
+  return { kind: "picture", tag: "", marked: unobserved(scene, t), paint };
 }
 
 /** What of frame t no model saw: true, false, or (H, W) of 0 and 1. */

@@ -17,7 +17,8 @@ export function digitOf(canvas) {
   const height = Math.max(1, Math.round(box.height * scale));
   const context = reader(DIGIT, DIGIT);
   context.imageSmoothingQuality = "high";
-  context.drawImage(canvas, box.x, box.y, box.width, box.height, (DIGIT - width) / 2, (DIGIT - height) / 2, width, height);
+  const [left, top] = [(DIGIT - width) / 2, (DIGIT - height) / 2];
+  context.drawImage(canvas, box.x, box.y, box.width, box.height, left, top, width, height);
   const image = greys(context);
   return shifted(image, ...offCentre(image));
 }

@@ -22,7 +22,9 @@ export class Display extends EventTarget {
       input.name = name;
       input.addEventListener("change", () => this.setMode(input.value));
     }
-    for (const id of ["pair-first", "pair-second"]) this.control(id).addEventListener("change", () => (this.pairChosen = true));
+    for (const id of ["pair-first", "pair-second"]) {
+      this.control(id).addEventListener("change", () => (this.pairChosen = true));
+    }
     for (const id of ["colour-map", "channel", "pair-first", "pair-second", "mask-overlay"]) {
       this.control(id).addEventListener("change", () => this.#changed());
     }
@@ -35,8 +37,9 @@ export class Display extends EventTarget {
     });
     this.control("flicker-auto").checked = !lessMotion();
     this.control("flicker-swap").addEventListener("click", () => this.swap());
-    matchMedia("(min-width: 700px)").addEventListener("change", (event) => (this.control("display").open = event.matches));
-    this.control("display").open = matchMedia("(min-width: 700px)").matches;
+    const wide = matchMedia("(min-width: 701px)");
+    wide.addEventListener("change", () => (this.control("display").open = wide.matches));
+    this.control("display").open = wide.matches;
   }
 
   /** Takes over a scene; a clip of another kind sets range, colours and channel anew. */
@@ -97,7 +100,8 @@ export class Display extends EventTarget {
     this.swapped = false;
     this.control(`mode-${mode}`).checked = true;
     clearInterval(this.timer);
-    if (mode === "flicker") this.timer = setInterval(() => this.control("flicker-auto").checked && this.swap(), FLICKER);
+    const swap = () => this.control("flicker-auto").checked && this.swap();
+    if (mode === "flicker") this.timer = setInterval(swap, FLICKER);
     this.part("pair").hidden = mode === "side";
     this.part("auto").hidden = mode !== "flicker";
     this.control("flicker-swap").hidden = mode !== "flicker";

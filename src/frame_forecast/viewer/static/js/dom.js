@@ -10,10 +10,11 @@
  */
 export function element(tag, given = {}, ...children) {
   const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(given)) {
-    if (name === "text") made.textContent = value;
-    else if (name === "on") for (const [event, listener] of Object.entries(value)) made.addEventListener(event, listener);
-    else if (value === true) made.setAttribute(name, "");
+  const { text, on = {}, ...attributes } = given;
+  if (text !== undefined) made.textContent = text;
+  for (const [event, listener] of Object.entries(on)) made.addEventListener(event, listener);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === true) made.setAttribute(name, "");
     else if (value !== false && value !== null && value !== undefined) made.setAttribute(name, value);
   }
   made.append(...children.filter((child) => child !== null));

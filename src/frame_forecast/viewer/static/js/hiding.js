@@ -18,13 +18,16 @@ export class HidingTools extends EventTarget {
     const find = (id) => control(form, id);
     player.addEventListener("hide", ({ detail: { frames, hide } }) => this.#hide(frames, hide));
     player.addEventListener("frame", () => this.#showFrame());
-    find("drop-frame").addEventListener("click", () => this.#hide([player.frame], !this.hidden?.frames.has(player.frame)));
+    find("drop-frame").addEventListener("click", () =>
+      this.#hide([player.frame], !this.hidden?.frames.has(player.frame)));
     find("drop-clear").addEventListener("click", () => this.#change(() => this.hidden.clearFrames()));
     find("drop-half").addEventListener("click", () => this.#half());
     find("holes-clear").addEventListener("click", () => this.#change(() => this.hidden.clearHoles()));
     find("dropped").addEventListener("change", () => this.#listed());
     for (const name of ["brush", "scope", "size"]) {
-      for (const input of form.querySelectorAll(`[name="${name}"]`)) input.addEventListener("input", () => this.#setBrush());
+      for (const input of form.querySelectorAll(`[name="${name}"]`)) {
+        input.addEventListener("input", () => this.#setBrush());
+      }
     }
   }
 

@@ -26,8 +26,9 @@ export async function runJob(job, { onState, signal }) {
   });
   window.addEventListener("pagehide", cancel); // a page that is closed wants no answer
   try {
-    onState(started);
-    const last = await Promise.race([api.follow(started, (state) => signal.aborted || onState(state)), stopped]);
+    const tell = (state) => signal.aborted || onState(state);
+    tell(started);
+    const last = await Promise.race([api.follow(started, tell), stopped]);
     if (last.state === "failed") throw api.jobError(last);
     if (last.state === "cancelled") throw cancelled;
     return last.result;

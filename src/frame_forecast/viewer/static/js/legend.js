@@ -8,9 +8,13 @@ export class Legend {
   /** @param {HTMLElement} root */
   constructor(root) {
     this.bars = ["values", "errors"].map((name) => {
-      const bar = { canvas: element("canvas", { role: "img" }), title: element("span", { class: "legend-title" }), low: element("span"), middle: element("span"), high: element("span") };
+      const bar = {
+        title: element("span", { class: "legend-title" }),
+        canvas: element("canvas", { role: "img" }),
+        ticks: [element("span"), element("span"), element("span")],
+      };
       bar.root = element("div", { class: "legend-bar", "data-testid": `legend-${name}` },
-        bar.title, bar.canvas, element("span", { class: "ticks" }, bar.low, bar.middle, bar.high));
+        bar.title, bar.canvas, element("span", { class: "ticks" }, ...bar.ticks));
       return bar;
     });
     root.append(element("div", { class: "legend", "data-testid": "legend" }, ...this.bars.map((bar) => bar.root)));
@@ -34,6 +38,6 @@ export class Legend {
     drawGradient(bar.canvas, map);
     bar.title.textContent = title;
     bar.canvas.setAttribute("aria-label", `${title}: colours from ${texts[0]} to ${texts[2]}`);
-    [bar.low, bar.middle, bar.high].forEach((tick, i) => (tick.textContent = texts[i]));
+    bar.ticks.forEach((tick, i) => (tick.textContent = texts[i]));
   }
 }

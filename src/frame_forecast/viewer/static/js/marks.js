@@ -69,7 +69,8 @@ const SHAPES = {
   // Nothing but a base line.
   ahead: ({ context, quiet, x, y, width, height }) => fill(context, quiet, x, y + height - 2, width, 2),
   // A low block of the accent: it comes after.
-  forecast: ({ context, accent, x, y, width, height }) => fill(context, accent, x, y + height * 0.45, width, height * 0.55),
+  forecast: ({ context, accent, x, y, width, height }) =>
+    fill(context, accent, x, y + height * 0.45, width, height * 0.55),
   // Slanted lines of the accent in a box.
   filled: ({ context, accent, x, y, width, height }) => {
     frame(context, accent, x, y, width, height);

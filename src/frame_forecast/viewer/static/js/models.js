@@ -8,7 +8,8 @@ export const modelsFor = (models, task) => models.filter(({ tasks }) => tasks.in
 
 /** The one to begin with: that which is best for the sample, or is found on the clip itself. */
 export function bestModel(models, sampleName) {
-  return models.find(({ best_for_samples: samples }) => samples.includes(sampleName)) ?? models.find(({ name }) => name === "auto") ?? models[0];
+  const best = models.find(({ best_for_samples: samples }) => samples.includes(sampleName));
+  return best ?? models.find(({ name }) => name === "auto") ?? models[0];
 }
 
 /** Fills a select with models; `chosen` is chosen where it is among them. */

@@ -22,10 +22,12 @@ export const isAbort = (error) => error.name === "AbortError";
  */
 export function showError(error) {
   if (isAbort(error)) return;
-  if (!(error instanceof ApiError)) console.error(error);
-  const { given, expected, nextStep } = error instanceof ApiError
-    ? error
-    : { given: error.message, expected: "a page without faults", nextStep: "load the page again, and report it if it comes back" };
+  const known = error instanceof ApiError;
+  const { given, expected, nextStep } = known ? error : {
+    given: error.message, expected: "a page without faults",
+    nextStep: "load the page again, and report it if it comes back",
+  };
+  if (!known) console.error(error);
   const board = document.getElementById("notices");
   const key = `${given}|${expected}`;
   for (const shown of board.children) if (shown.dataset.key === key) return;
@@ -33,7 +35,9 @@ export function showError(error) {
     element("p", {}, element("strong", { text: given })),
     element("p", { text: `Expected: ${expected}.` }),
     element("p", { text: `Next step: ${nextStep}.` }),
-    element("button", { type: "button", "aria-label": "Close this message", text: "Close", on: { click: () => notice.remove() } }));
+    element("button", {
+      type: "button", "aria-label": "Close this message", text: "Close", on: { click: () => notice.remove() },
+    }));
   board.append(notice);
   while (board.children.length > 3) board.firstElementChild.remove();
 }

@@ -55,8 +55,7 @@ export class Painter {
       const difference = channel === null ? largest(a.values, b.values, i, pixels)
         : a.values[channel * pixels + i] - b.values[channel * pixels + i];
       const index = 127.5 + difference * scale;
-      // NaN compares as false both ways and is left clear.
-      out[i] = index >= 255 ? signed[255] : index <= 0 ? signed[0] : index === index ? signed[Math.round(index)] : CLEAR;
+      out[i] = colourAt(signed, index);
     }
     this.#clear(a, false, out);
     this.#clear(b, false, out);
@@ -73,7 +72,7 @@ export class Painter {
     const scale = 255 / (high - low);
     for (let i = 0; i < pixels; i++) {
       const index = (values[offset + i] - low) * scale;
-      out[i] = index >= 255 ? map[255] : index <= 0 ? map[0] : index === index ? map[Math.round(index)] : CLEAR;
+      out[i] = colourAt(map, index);
     }
   }
 
@@ -106,6 +105,10 @@ export class Painter {
     if (hidden !== false) for (let i = 0; i < out.length; i++) if (hidden[i]) out[i] = CLEAR;
   }
 }
+
+/** The colour of a map; NaN, which compares as false, has none. */
+const colourAt = (map, index) =>
+  (index >= 255 ? map[255] : index <= 0 ? map[0] : index > 0 ? map[Math.round(index)] : CLEAR);
 
 const byte = (value) => (value >= 255 ? 255 : value > 0 ? Math.round(value) : 0);
 

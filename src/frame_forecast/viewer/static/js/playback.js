@@ -17,7 +17,10 @@ export class Playback extends EventTarget {
     this.isReady = () => true; // whether a frame has arrived
   }
 
-  /** @param {number} frames @param {number|null} rate frames a second of the clip; radar scans have minutes between them */
+  /**
+   * @param {number} frames
+   * @param {number|null} rate frames a second of the clip; radar scans have minutes between them
+   */
   setClip(frames, rate) {
     this.frames = frames;
     this.rate = rate ? Math.min(FASTEST, Math.max(SLOWEST, rate)) : SLOWEST;

@@ -25,7 +25,6 @@ export class Player extends EventTarget {
     const find = (id) => control(this.root, id);
     this.playback = new Playback();
     this.stage = new Stage(find("stage"));
-    this.stage.root.setAttribute("aria-label", "Pictures. Shift and arrow keys move the pixel cursor, plus and minus zoom.");
     this.display = new Display(this.root);
     this.timeline = new Timeline(part(this.root, "time"));
     this.chart = new Chart(part(this.root, "time"));
@@ -46,7 +45,7 @@ export class Player extends EventTarget {
       this.draw();
     });
     this.playback.addEventListener("state", () => this.#showState());
-    this.playback.isReady = (t) => this.scene === null || this.scene.sources.every((source) => t >= source.clip.frames || source.at(t) !== null);
+    this.playback.isReady = (t) => this.scene === null || this.scene.has(t);
     this.stage.addEventListener("change", () => this.draw());
     this.display.addEventListener("change", () => this.#restage());
     this.timeline.addEventListener("seek", ({ detail }) => this.seek(detail));
@@ -77,12 +76,13 @@ export class Player extends EventTarget {
     for (const source of this.scene?.sources ?? []) if (!shown.has(source)) source.listeners.delete(this.#arrived);
     for (const source of shown) source.listeners.add(this.#arrived);
     const { clip } = scene;
-    if (this.scene?.clip.width !== clip.width || this.scene?.clip.height !== clip.height) this.painter = new Painter(clip.width * clip.height);
+    this.painter = new Painter(clip.width * clip.height);
     this.scene = scene;
     this.editing = editing;
     this.display.setScene(scene);
     this.playback.setClip(scene.frames, clip.rate);
-    this.chart.show(scene.frames, scene.predictions.filter(({ scores }) => scores).map(({ title, scores }) => ({ title, byFrame: scores.by_frame })));
+    const scored = scene.predictions.filter(({ scores }) => scores);
+    this.chart.show(scene.frames, scored.map(({ title, scores }) => ({ title, byFrame: scores.by_frame })));
     this.#restage();
     this.refresh();
   }
@@ -129,7 +129,9 @@ export class Player extends EventTarget {
     }[display.mode];
     const { width, height, units } = scene.clip;
     this.stage.show(width, height, single ? single() : all);
-    for (const { key, root } of this.stage.panels) root.classList.toggle("stale", scene.stale && key !== "input" && key !== "target");
+    for (const { key, root } of this.stage.panels) {
+      root.classList.toggle("stale", scene.stale && key !== "input" && key !== "target");
+    }
     this.legend.show(settings, units, display.mode === "difference" || (!single && titles.has("error")));
     this.draw();
   }
@@ -157,7 +159,8 @@ export class Player extends EventTarget {
     this.#read(t);
     control(this.root, "zoom").textContent = stage.view.zoom > 1 ? `${stage.view.zoom.toFixed(1)}×` : "";
     this.root.dataset.frame = String(t);
-    this.root.dispatchEvent(new CustomEvent("drawn", { detail: { frame: t, milliseconds: performance.now() - began } }));
+    const milliseconds = performance.now() - began;
+    this.root.dispatchEvent(new CustomEvent("drawn", { detail: { frame: t, milliseconds } }));
   }
 
   /** Says which frame it is, at once: the pictures follow. */

@@ -2,7 +2,7 @@
 
 import { fileUrl } from "./api.js";
 import { control, element, part } from "./dom.js";
-import { fillModels, lettered } from "./models.js";
+import { fillModels, lettered, titleOf } from "./models.js";
 
 export class ResultCard extends EventTarget {
   /**
@@ -13,6 +13,7 @@ export class ResultCard extends EventTarget {
   constructor(root, about) {
     super();
     this.root = root;
+    this.models = about.models;
     this.suffixes = about.suffixes.write;
     part(root, "beside").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -35,7 +36,8 @@ export class ResultCard extends EventTarget {
       ...made.flatMap(({ title, result }, i) => [
         ...(made.length > 1 ? [element("strong", { text: "AB"[i] })] : []),
         ...this.suffixes.map((suffix) => element("a", {
-          class: "button", href: fileUrl(result.clip.id, suffix), download: true, "data-testid": `download-${suffix.slice(1)}`,
+          class: "button", href: fileUrl(result.clip.id, suffix), download: true,
+          "data-testid": `download-${suffix.slice(1)}`,
           text: suffix.slice(1).toUpperCase(), "aria-label": `Download the result of ${title} as ${suffix.slice(1)}`,
         })),
       ]));
@@ -55,9 +57,11 @@ export class ResultCard extends EventTarget {
     box.setAttribute("aria-label", "Methods tried on this clip");
     box.replaceChildren(element("table", {},
       element("caption", { text: "Methods tried on hidden frames of this clip" }),
-      element("thead", {}, element("tr", {}, element("th", { scope: "col", text: "method" }), element("th", { scope: "col", text: "PSNR (dB)" }))),
+      element("thead", {}, element("tr", {},
+        element("th", { scope: "col", text: "method" }), element("th", { scope: "col", text: "PSNR (dB)" }))),
       element("tbody", {}, ...rows.map(({ model, psnr }) => element("tr", {},
-        element("th", { scope: "row", text: model }), element("td", { text: psnr === null ? "–" : psnr.toFixed(2) }))))));
+        element("th", { scope: "row", text: titleOf(this.models, model) }),
+        element("td", { text: psnr?.toFixed(2) ?? "–" }))))));
   }
 }
 
@@ -65,5 +69,6 @@ function scoreText({ scores, seconds }, { task }) {
   const time = `${seconds < 10 ? seconds.toFixed(2) : Math.round(seconds)} s`;
   if (!scores) return `took ${time}; there is no truth to compare with`;
   const { psnr, mse, mae } = scores;
-  return `PSNR ${psnr.toFixed(2)} dB, MSE ${mse.toPrecision(3)}, MAE ${mae.toPrecision(3)} ${task === "reconstruct" ? "over all frames" : "on what was hidden"}, ${time}`;
+  const where = task === "reconstruct" ? "over all frames" : "on what was hidden";
+  return `PSNR ${psnr.toFixed(2)} dB, MSE ${mse.toPrecision(3)}, MAE ${mae.toPrecision(3)} ${where}, ${time}`;
 }

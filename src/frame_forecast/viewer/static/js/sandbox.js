@@ -18,13 +18,15 @@ export class Sandbox extends EventTarget {
     this.strokes = [];
     this.emit = debounce(() => {
       if (this.movers.length === 0) return;
-      this.dispatchEvent(new CustomEvent("change", { detail: { values: move(this.movers), shape: [FRAMES, 1, SIZE, SIZE] } }));
+      const detail = { values: move(this.movers), shape: [FRAMES, 1, SIZE, SIZE] };
+      this.dispatchEvent(new CustomEvent("change", { detail }));
     }, 120);
     this.pad = element("canvas", { width: PAD, height: PAD, class: "pad", role: "img", "data-testid": "pad",
       "aria-label": "Drawing pad for mouse, pen or finger; or type a digit below" });
     this.pen = this.pad.getContext("2d", { willReadFrequently: true });
     const button = (id, text, click) => element("button", { type: "button", text, "data-testid": id, on: { click } });
-    const typed = element("select", { "data-testid": "typed-digit" }, ...Array.from("0123456789", (text) => element("option", { text })));
+    const digits = Array.from("0123456789", (text) => element("option", { text }));
+    const typed = element("select", { "data-testid": "typed-digit" }, ...digits);
     this.list = element("ul", { class: "movers", "data-testid": "movers" });
     root.append(
       element("div", { class: "pad-box" }, this.pad, element("span", { class: "pad-hint", text: "Draw a digit" })),
@@ -35,7 +37,8 @@ export class Sandbox extends EventTarget {
       element("div", { class: "row" }, element("label", { class: "inline" }, "Or a digit ", typed),
         button("typed-add", "Add it", () => this.#add(typedDigit(typed.value)))),
       this.list,
-      element("p", { class: "quiet", text: `Digits bounce for ${FRAMES} frames. The model is given the first ${GIVEN}, and the rest is the truth.` }));
+      element("p", { class: "quiet", text:
+        `Digits bounce for ${FRAMES} frames. The model is given the first ${GIVEN}, and the rest is the truth.` }));
     control(root, "pad-add").classList.add("primary");
     this.#drawing();
     this.#redraw();
@@ -129,7 +132,9 @@ export class Sandbox extends EventTarget {
     return element("li", {}, thumbnail(mover.image),
       slider("speed-of", "Speed", "0.25", "0.01", "speed"),
       slider("direction-of", element("span", {}, "Direction ", arrow), "355", "5", "angle", turn),
-      element("button", { type: "button", class: "icon", "aria-label": "Remove this digit", text: "×", "data-testid": "remove-digit",
-        on: { click: () => this.#remove(mover) } }));
+      element("button", {
+        type: "button", class: "icon", "aria-label": "Remove this digit", text: "×", "data-testid": "remove-digit",
+        on: { click: () => this.#remove(mover) },
+      }));
   }
 }

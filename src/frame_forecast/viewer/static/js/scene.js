@@ -11,6 +11,12 @@
  * @property {Object|null} scores as the API gives them
  */
 
+/** Words for the kinds of frames. */
+export const KIND_TEXT = {
+  given: "given", partly: "given in part", missing: "missing", hidden: "hidden", ahead: "not given",
+  forecast: "forecast", filled: "filled",
+};
+
 export class Scene {
   /**
    * @param {ClipFrames} target the clip: the truth, where it is known
@@ -62,8 +68,8 @@ export class Scene {
   }
 
   /**
-   * What frame t is: "given" whole, "partly" given; of what the model does not see, "missing" in the source, "hidden" by
-   * the user, "ahead" of what is given; or, once there is a prediction, "forecast" or "filled".
+   * What frame t is: "given" whole, "partly" given; of what the model does not see, "missing" in the source, "hidden"
+   * by the user, "ahead" of what is given; or, once there is a prediction, "forecast" or "filled".
    * @returns {FrameKind}
    */
   kind(t) {
@@ -79,7 +85,12 @@ export class Scene {
   kindText(t) {
     const kind = this.kind(t);
     if (kind === "forecast") return `forecast, lead time ${t - this.given + 1}`;
-    return { given: "given", partly: "given in part", missing: "missing", hidden: "hidden", ahead: "not given", filled: "filled" }[kind];
+    return KIND_TEXT[kind];
+  }
+
+  /** True where frame t has arrived of every clip that has one. */
+  has(t) {
+    return this.sources.every((source) => t >= source.clip.frames || source.at(t) !== null);
   }
 
   /** Every clip of frames of the scene that is there. */

@@ -40,7 +40,7 @@ export class Scores {
     try {
       const run = await api.run(id);
       if (id !== this.choice.value) return;
-      if (this.shown?.id !== run.id || this.shown.changed !== run.changed || this.shown.training !== run.training) this.#show(run);
+      if (["id", "changed", "training"].some((key) => this.shown?.[key] !== run[key])) this.#show(run);
       if (run.training) this.timer = setTimeout(() => this.#again(), EVERY);
     } catch (error) {
       showError(error); // and no more looks: the user reloads when the server is back
@@ -54,10 +54,10 @@ export class Scores {
   }
 
   #show(run) {
-    const again = this.shown?.id === run.id;
+    const kept = this.shown?.id === run.id ? [...this.body.querySelectorAll(".plot")] : [];
+    const plots = new Map(kept.map((plot) => [plot.dataset.name, plot]));
     this.shown = run;
     control(this.root, "training").hidden = !run.training;
-    const plots = again ? new Map([...this.body.querySelectorAll(".plot")].map((plot) => [plot.dataset.name, plot])) : new Map();
     this.body.replaceChildren(
       ...run.summary.map((text) => element("p", { text })),
       element("div", { class: "plots" }, ...run.plots.map((plot) => this.#plot(run, plot, plots.get(plot.name)))),
@@ -83,7 +83,7 @@ export class Scores {
   }
 }
 
-/** @param {{title: string, columns: string[], rows: {text: string, best: boolean}[][]}} given the first cell names the row */
+/** @param {{title: string, columns: string[], rows: {text: string, best: boolean}[][]}} given a row's name is first */
 function table({ title, columns, rows }) {
   return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title },
     element("table", {}, element("caption", { text: title }),
@@ -93,5 +93,6 @@ function table({ title, columns, rows }) {
 }
 
 /** The best of a column is bold and has a mark, which is read aloud, too. */
-const cell = ({ text, best }) =>
-  element("td", best ? { class: "best" } : {}, best ? element("span", { role: "img", "aria-label": "best", text: "★ " }) : null, text);
+const cell = ({ text, best }) => (best
+  ? element("td", { class: "best" }, element("span", { role: "img", "aria-label": "best", text: "★ " }), text)
+  : element("td", { text }));

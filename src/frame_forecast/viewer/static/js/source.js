@@ -60,7 +60,7 @@ export class Source extends EventTarget {
       try {
         return await api.upload(file, {
           signal,
-          onProgress: (share) => this.progress.showShare(share, share < 1 ? `sending ${file.name}` : `reading ${file.name}`),
+          onProgress: (share) => this.progress.showShare(share, `${share < 1 ? "sending" : "reading"} ${file.name}`),
         });
       } finally {
         if (!signal.aborted) this.progress.end("");
@@ -91,7 +91,8 @@ export class Source extends EventTarget {
   }
 
   #got(clip, kind, sample, frames) {
-    control(this.root, "clip-about").textContent = `${kind === "draw" ? "Your drawing" : clip.title}: ${clipText(clip)}.`;
+    const title = kind === "draw" ? "Your drawing" : clip.title;
+    control(this.root, "clip-about").textContent = `${title}: ${clipText(clip)}.`;
     const notes = control(this.root, "clip-notes");
     notes.replaceChildren(...clip.notes.map((text) => element("li", { text })));
     notes.hidden = clip.notes.length === 0;
@@ -116,7 +117,8 @@ export class Source extends EventTarget {
     const input = control(this.root, "file-input");
     const { suffixes, limits } = this.about;
     input.accept = suffixes.read.join(",");
-    part(this.root, "formats").textContent = `${suffixes.read.join(" ")}, up to ${bytesText(limits.upload_bytes)} and ${limits.frames} frames`;
+    const most = `${bytesText(limits.upload_bytes)} and ${limits.frames} frames`;
+    part(this.root, "formats").textContent = `${suffixes.read.join(" ")}, up to ${most}`;
     input.addEventListener("change", () => {
       if (input.files.length) this.file(input.files[0]);
       input.value = ""; // the same file may be chosen again

@@ -21,7 +21,9 @@ export class Task extends EventTarget {
     this.start = control(form, "start");
     this.horizon = control(form, "horizon");
     this.model = control(form, "model");
-    for (const input of form.querySelectorAll('input[name="task"]')) input.addEventListener("change", () => this.#taskChanged());
+    for (const input of form.querySelectorAll('input[name="task"]')) {
+      input.addEventListener("change", () => this.#taskChanged());
+    }
     this.model.addEventListener("change", () => this.#modelChanged());
     for (const field of [this.start, this.horizon]) field.addEventListener("change", () => this.#changed());
     this.#showTask();
@@ -96,8 +98,11 @@ export class Task extends EventTarget {
   #showTask() {
     const { task } = this;
     part(this.form, "explain").textContent = EXPLAIN[task];
-    for (const field of this.form.querySelectorAll("[data-for]")) field.hidden = !field.dataset.for.split(" ").includes(task);
-    for (const field of [this.start, this.horizon]) field.disabled = task !== "forecast"; // what is hidden is not validated
+    for (const field of this.form.querySelectorAll("[data-for]")) {
+      field.hidden = !field.dataset.for.split(" ").includes(task);
+    }
+    // What is hidden is not validated.
+    for (const field of [this.start, this.horizon]) field.disabled = task !== "forecast";
   }
 
   #showModel() {

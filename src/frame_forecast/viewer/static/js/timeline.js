@@ -2,6 +2,7 @@
 
 import { element, keepStrokes, styleOf } from "./dom.js";
 import { drawMark } from "./marks.js";
+import { KIND_TEXT } from "./scene.js";
 
 export class Timeline extends EventTarget {
   /**
@@ -13,7 +14,8 @@ export class Timeline extends EventTarget {
     this.marks = element("canvas", { "aria-hidden": "true" });
     this.head = element("span", { class: "head", "aria-hidden": "true" });
     this.slider = element("div", {
-      class: "timeline", role: "slider", tabindex: "0", "aria-label": "Frame", "aria-valuemin": "0", "data-testid": "timeline",
+      class: "timeline", role: "slider", tabindex: "0", "aria-label": "Frame", "aria-valuemin": "0",
+      "data-testid": "timeline",
     }, this.marks, this.head);
     this.lane = element("div", { class: "lane", "data-testid": "drop-lane", "aria-hidden": "true", hidden: true },
       element("canvas"), element("span", { class: "lane-label", text: "click or drag here to hide frames" }));
@@ -39,11 +41,12 @@ export class Timeline extends EventTarget {
     this.slider.setAttribute("aria-valuemax", String(this.frames - 1));
     const present = [...new Set(kinds)];
     this.key.replaceChildren(...(present.length > 1 || present[0] !== "given" ? present : []).map((kind) => {
-      const swatch = element("canvas", { width: 18 * devicePixelRatio, height: 18 * devicePixelRatio, "aria-hidden": "true" });
+      const side = 18 * devicePixelRatio;
+      const swatch = element("canvas", { width: side, height: side, "aria-hidden": "true" });
       const context = swatch.getContext("2d");
       context.scale(devicePixelRatio, devicePixelRatio);
       drawMark(context, kind, 1, 1, 16, 16, colours());
-      return element("li", {}, swatch, kind === "partly" ? "given in part" : kind === "ahead" ? "not given" : kind);
+      return element("li", {}, swatch, KIND_TEXT[kind]);
     }));
     this.redraw();
   }
@@ -127,4 +130,5 @@ export class Timeline extends EventTarget {
   }
 }
 
-const colours = () => ({ ink: styleOf("--ink"), quiet: styleOf("--quiet"), line: styleOf("--line"), accent: styleOf("--accent") });
+const colours = () =>
+  Object.fromEntries(["ink", "quiet", "line", "accent"].map((name) => [name, styleOf(`--${name}`)]));

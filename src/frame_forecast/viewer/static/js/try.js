@@ -122,7 +122,8 @@ export class Try {
     this.progress.begin("starting");
     let words = "Cancelled.";
     try {
-      const result = await runJob(job, { signal: stop.signal, onState: (state) => stop.signal.aborted || this.progress.show(state) });
+      const onState = (state) => this.progress.show(state);
+      const result = await runJob(job, { signal: stop.signal, onState });
       const frames = new ClipFrames(result.clip);
       await frames.ready(Math.min(this.player.frame, result.clip.frames - 1));
       if (stop.signal.aborted) return void api.forget(result.clip.id);
@@ -193,12 +194,20 @@ export class Try {
     const titles = lettered(made.map(({ title }) => title));
     const scene = new Scene(this.target, {
       task: task.task, start: task.given, hidden: hides ? this.hidden : null, stale,
-      predictions: made.length ? made.map(({ frames, result }, i) => ({ title: titles[i], frames, scores: stale ? null : result.scores }))
-        : [{ title: task.chosen.title, frames: null, scores: null, note: this.stop ? undefined : this.idle ? "nothing is hidden" : "not run yet" }],
+      predictions: made.length
+        ? made.map(({ frames, result }, i) => ({ title: titles[i], frames, scores: stale ? null : result.scores }))
+        : [{ title: task.chosen.title, frames: null, scores: null, note: this.#note }],
     });
     this.player.show(scene, hides ? this.hiding.editing(scene.given) : null);
     const used = made.map(({ job }) => job.model);
-    this.result.show(stale ? [] : made, made.length ? modelsFor(this.about.models, made[0].job.task).filter(({ name }) => !used.includes(name)) : []);
+    const able = made.length ? modelsFor(this.about.models, made[0].job.task) : [];
+    this.result.show(stale ? [] : made, able.filter(({ name }) => !used.includes(name)));
+  }
+
+  /** Why there is no prediction yet. */
+  get #note() {
+    if (this.stop) return undefined; // it is being computed
+    return this.idle ? "nothing is hidden" : "not run yet";
   }
 
   #running(on) {

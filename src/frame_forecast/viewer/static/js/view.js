@@ -57,7 +57,8 @@ export class View extends EventTarget {
   /** Moves the part shown so far that the pixel (x, y) is in it. */
   reveal(x, y) {
     const { x: left, y: top, width, height } = this.part;
-    this.pan(Math.min(0, x - left) + Math.max(0, x + 1 - left - width), Math.min(0, y - top) + Math.max(0, y + 1 - top - height));
+    const beyond = (at, from, size) => Math.min(0, at - from) + Math.max(0, at + 1 - from - size);
+    this.pan(beyond(x, left, width), beyond(y, top, height));
   }
 
   #changed() {

@@ -12,7 +12,11 @@ import { lacks } from "./task.js";
 import { clipText } from "./words.js";
 
 export class Watch {
-  /** Asks for Try with "try" (`{clip, sample}` in `detail`). @param {HTMLElement} root @param {Object} about of the API */
+  /**
+   * Its root dispatches "try" (`{clip, sample}` in `detail`) where the user wants the clip there.
+   * @param {HTMLElement} root
+   * @param {Object} about of the API
+   */
   constructor(root, about) {
     this.root = root;
     this.about = about;
@@ -77,7 +81,8 @@ export class Watch {
   /** The weights of an opened run, on what they were trained on; or else the best there are without a search. */
   #firstModel(models) {
     const { title } = this.about.samples.find(({ name }) => name === this.sample) ?? {};
-    const ofRun = ({ kind, best_for_samples: samples, trained_on: data }) => kind === "weights" && !samples.length && data === title;
+    const ofRun = ({ kind, best_for_samples: samples, trained_on: data }) =>
+      kind === "weights" && !samples.length && data === title;
     return models.find(ofRun) ?? bestModel(models, this.sample ?? "moving_scenes");
   }
 
@@ -88,7 +93,8 @@ export class Watch {
     const target = new ClipFrames(await api.clip(result.target));
     const start = clip.frames > target.clip.frames ? target.clip.frames : null;
     const task = start === null ? "recreate" : "forecast";
-    this.player.show(new Scene(target, { task, start, predictions: [{ title: "as opened", frames: this.target, scores: result.scores }] }));
+    const prediction = { title: "as opened", frames: this.target, scores: result.scores };
+    this.player.show(new Scene(target, { task, start, predictions: [prediction] }));
   }
 
   /** Runs the chosen model: a forecast of the clip's last frames, or of those it lacks. */
@@ -97,9 +103,12 @@ export class Watch {
     const { clip, task } = this;
     const model = this.about.models.find(({ name }) => name === this.model.value);
     if (!clip || !model) return;
-    const known = task === "forecast" && clip.frames > 1; // hide the end: the truth of it stands beside the forecast
-    const horizon = task === "forecast" ? (known ? Math.min(model.horizon, Math.floor(clip.frames / 2)) : model.horizon) : null;
-    const start = known ? clip.frames - horizon : null;
+    let [start, horizon] = [null, null];
+    if (task === "forecast") {
+      // Its end is hidden: the truth stands beside the forecast.
+      horizon = Math.max(1, Math.min(model.horizon, Math.floor(clip.frames / 2)));
+      start = clip.frames - horizon;
+    }
     const prediction = { title: model.title, frames: null, scores: null };
     this.player.show(new Scene(this.target, { task, start, predictions: [prediction] }));
     this.progress.begin("starting");
@@ -110,7 +119,8 @@ export class Watch {
       await frames.ready(Math.min(this.player.frame, result.clip.frames - 1));
       this.#forget(this.result);
       this.result = result.clip;
-      this.player.show(new Scene(this.target, { task, start, predictions: [{ ...prediction, frames, scores: result.scores }] }));
+      Object.assign(prediction, { frames, scores: result.scores });
+      this.player.show(new Scene(this.target, { task, start, predictions: [prediction] }));
       this.progress.end("The prediction is shown.");
     } catch (error) {
       if (!stop.aborted) this.progress.end("");
@@ -132,6 +142,6 @@ export class Watch {
   #toTry() {
     if (!this.clip) return;
     this.lent = this.clip.id;
-    this.root.dispatchEvent(new CustomEvent("try", { detail: { clip: this.clip, sample: this.sample }, bubbles: true }));
+    this.root.dispatchEvent(new CustomEvent("try", { detail: { clip: this.clip, sample: this.sample } }));
   }
 }
