@@ -52,9 +52,9 @@ class _Record:
     async def changes(self) -> AsyncIterator[schema.JobState]:
         """The states from now on, up to that in which it is over."""
         while True:
-            changed = self.changed
-            yield self.state
-            if self.over:
+            changed, state = self.changed, self.state
+            yield state
+            if state.state in _OVER:  # not ``self.over``: it may have ended while this state was sent
                 return
             await changed.wait()
 
