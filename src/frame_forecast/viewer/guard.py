@@ -186,7 +186,7 @@ class _Exchange:
             self.answering, self._status = True, message["status"]
             self._add_headers(MutableHeaders(raw=message["headers"]))
         elif not (self._whole or self._stands or message.get("more_body") or self._status < 400):
-            await self._send(message | {"more_body": True})
+            await self._send({**message, "more_body": True})
             await self._drain()
             message = {"type": "http.response.body", "body": b""}
         await self._send(message)

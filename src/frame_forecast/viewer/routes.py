@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import anyio
 from fastapi import APIRouter, Depends, Query, Request
@@ -22,7 +22,7 @@ from frame_forecast.viewer.state import Studio
 _CHUNK = 2**18
 _MOST_NAME = 100
 
-_REFUSED = {"4XX": {"model": schema.Refused}, "5XX": {"model": schema.Refused}}
+_REFUSED: dict[int | str, dict[str, Any]] = {"4XX": {"model": schema.Refused}, "5XX": {"model": schema.Refused}}
 api = APIRouter(prefix="/api", responses=_REFUSED)
 
 

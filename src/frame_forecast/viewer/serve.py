@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from frame_forecast.errors import ConfigError, DataError
 from frame_forecast.viewer.app import create_app
@@ -123,6 +124,7 @@ class Server(uvicorn.Server):
         """Closes connections on which no whole head of a request comes: uvicorn waits for it for ever."""
         now, silent = time.monotonic(), {}
         for connection in self.server_state.connections:
+            assert isinstance(connection, H11Protocol)  # as the config says
             request = connection.cycle
             if request is None or request.response_complete:
                 last, since = self._silent.get(connection, (None, now))

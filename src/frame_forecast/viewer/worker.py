@@ -151,8 +151,8 @@ class Worker:
         assert self._loop is not None
         with suppress(EOFError, OSError, RuntimeError):  # RuntimeError: the loop is closed
             while True:
-                message = running.connection.recv()
-                self._loop.call_soon_threadsafe(self._heard, running, *message)
+                kind, number, *rest = running.connection.recv()
+                self._loop.call_soon_threadsafe(self._heard, running, kind, number, *rest)
         running.process.join()
         running.outbox.put(None)
         running.connection.close()
