@@ -4,6 +4,7 @@ import { parse } from "./binary.js";
 import { ApiError, isAbort } from "./notices.js";
 
 const PATIENCE = 30_000; // milliseconds without an answer until the server counts as gone
+const WARMING = 120_000; // the same while the server may still be loading models
 const OVER = new Set(["done", "failed", "cancelled"]);
 
 const gone = () => new ApiError("The server does not answer", "frame-forecast view running on this address",
@@ -50,7 +51,7 @@ const posted = (value, signal) =>
 const clipPath = (id) => `/api/clips/${encodeURIComponent(id)}`;
 const jobPath = (id) => `/api/jobs/${encodeURIComponent(id)}`;
 
-export const about = () => json("/api/about");
+export const about = () => json("/api/about", { patience: WARMING });
 export const sample = (name, number, signal) => json("/api/samples", posted({ name, number }, signal));
 export const clip = (id) => json(clipPath(id));
 export const startJob = (job) => json("/api/jobs", posted(job));

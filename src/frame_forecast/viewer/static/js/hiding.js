@@ -136,7 +136,6 @@ export class HidingTools extends EventTarget {
     const { stage } = this.player;
     stage.root.classList.toggle("painting", use !== "off");
     stage.brush = use === "off" || !this.clip ? null : {
-      size,
       stroke: (to, from) => this.#stroke(from, to, size, use === "paint" ? 1 : 0),
       end: () => {
         say(use === "paint" ? "painted" : "erased");

@@ -2,26 +2,25 @@
  * The page: three places, opened by the address's hash.
  *
  * Hooks for tests, all `data-testid`; a player's are within `#watch` or `#try`.
- * - Places: `place-watch`, `place-try`, `place-scores`; `theme`; messages `notice` in `notices`; `<html
- *   data-theme>`.
+ * - Places: `place-watch`, `place-try`, `place-scores`; `theme`; `loading` until there is something to show;
+ *   messages `notice` in `notices`; `<html data-theme>`.
  * - Player: `player` (has `data-frame`; event "drawn" with `{frame, milliseconds}`), `play`, `first`, `previous`,
- *   `next`,   `last`, `speed`, `frame-number`, `timeline` (slider; frame t is at (t + 0.5) / frames of its width),
- *   `drop-lane` (the   same, to hide frames), `marks`, `stage`, `panel-input`, `panel-prediction`, `panel-target`,
- *   `panel-error`,   `panel-prediction2`, `panel-error2`, `panel-single` (each: `.tag`, `.value`, `canvas`),
- *   `readout`, `psnr`, `psnr-chart`,   `legend`, `legend-values`, `legend-errors`, `display`, `mode-side`,
- *   `mode-difference`, `mode-flicker`, `pair-first`,   `pair-second`, `flicker-auto`, `flicker-swap`, `colour-map`,
- *   `channel`, `range-low`, `range-high`, `error-span`,   `range-reset`, `range-frame`, `mask-overlay`, `zoom-in`,
+ *   `next`, `last`, `speed`, `frame-number`, `timeline` (slider; frame t is at (t + 0.5) / frames of its width),
+ *   `drop-lane` (the same, to hide frames), `marks`, `stage`, `panel-input`, `panel-prediction`, `panel-target`,
+ *   `panel-error`, `panel-prediction2`, `panel-error2`, `panel-single` (each: `.tag`, `.value`, `canvas`),
+ *   `readout`, `psnr`, `psnr-chart`, `legend`, `legend-values`, `legend-errors`, `display`, `mode-side`,
+ *   `mode-difference`, `mode-flicker`, `pair-first`, `pair-second`, `flicker-auto`, `flicker-swap`, `colour-map`,
+ *   `channel`, `range-low`, `range-high`, `error-span`, `range-reset`, `range-frame`, `mask-overlay`, `zoom-in`,
  *   `zoom-out`, `zoom-fit`, `zoom`.
  * - Watch: `watch-clip`, `watch-model`, `watch-next`, `watch-try`, `watch-about`.
  * - Try, clip: `sending`, `sending-text`, `sending-cancel` of a file; `source-sample`, `source-file`,
- *   `source-draw`, `sample-NAME`, `drop-zone`, `file-input`, `clip-about`,   `clip-notes`; sandbox `pad`,
- *   `pad-add`, `pad-undo`, `pad-clear`, `typed-digit`, `typed-add`, `movers`, `speed-of`,   `direction-of`,
- *   `remove-digit`.
+ *   `source-draw`, `sample-NAME`, `drop-zone`, `file-input`, `clip-about`, `clip-notes`; sandbox `pad`, `pad-add`,
+ *   `pad-undo`, `pad-clear`, `typed-digit`, `typed-add`, `movers`, `speed-of`, `direction-of`, `remove-digit`.
  * - Try, task: `task-forecast`, `task-recreate`, `task-reconstruct`, `model`, `start`, `horizon`, `dropped`,
- *   `drop-frame`,   `drop-half`, `drop-clear`, `brush-off`, `brush-paint`, `brush-erase`, `brush-size`,
- *   `brush-scope`, `brush-frames`,   `holes-clear`, `run`, `cancel`, `live`, `progress`, `progress-text`.
+ *   `drop-frame`, `drop-half`, `drop-clear`, `brush-off`, `brush-paint`, `brush-erase`, `brush-size`,
+ *   `brush-scope`, `brush-frames`, `holes-clear`, `run`, `cancel`, `live`, `progress`, `progress-text`.
  * - Try, result: `result` (shown when it is there), `result-scores`, `download-gif` and the other suffixes,
- *   `beside-model`,   `beside-run`, `beside-remove`.
+ *   `beside-model`, `beside-run`, `beside-remove`.
  * - Scores: `scores-run`, `training`, `scores-body`, `plot-NAME`.
  */
 
@@ -69,6 +68,8 @@ async function start() {
   } catch (error) {
     showError(error);
     return;
+  } finally {
+    byId("loading").remove();
   }
   const places = {
     watch: new Watch(byId("watch"), about),

@@ -13,6 +13,8 @@ import { Timeline } from "./timeline.js";
 import { clock } from "./words.js";
 
 export class Player extends EventTarget {
+  #request = 0; // of an animation frame; 0: none
+
   /**
    * Events: "frame" when another frame is shown; "hide" (`{frames, hide}` in `detail`) where editing is on. Its root
    * dispatches "drawn" (`{frame, milliseconds}` in `detail`) after each drawing, and has the frame in `data-frame`.
@@ -34,8 +36,6 @@ export class Player extends EventTarget {
     this.heard = false; // the pixel cursor was moved by keys: its values are read aloud
     this.#wire();
   }
-
-  #request = 0; // of an animation frame; 0: none
 
   #wire() {
     const find = (id) => control(this.root, id);

@@ -7,8 +7,7 @@ import { View } from "./view.js";
 /**
  * @typedef {Object} Brush what painting on the input does, in pixels of the picture
  * @property {(pixel: {x: number, y: number}, from: {x: number, y: number}) => void} stroke from a point to another
- * @property {() => void} end
- * @property {number} size its width
+ * @property {() => void} end after the last
  */
 
 export class Stage extends EventTarget {

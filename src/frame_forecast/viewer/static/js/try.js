@@ -7,7 +7,7 @@ import { Hidden } from "./hidden.js";
 import { HidingTools } from "./hiding.js";
 import { Progress, runJob } from "./jobs.js";
 import { lettered, modelsFor, titleOf } from "./models.js";
-import { clearErrors, isAbort, showError } from "./notices.js";
+import { clearErrors, showError } from "./notices.js";
 import { Player } from "./player.js";
 import { ResultCard } from "./result.js";
 import { Scene } from "./scene.js";
@@ -39,10 +39,11 @@ export class Try {
     this.task = new Task(form, about.models);
     this.hiding = new HidingTools(form, this.player);
     this.result = new ResultCard(part(root, "after"), about);
+    part(this.player.root, "below").append(this.result.root);
     this.source = new Source(part(root, "source"), about);
     this.live = control(form, "live");
 
-    this.runSoon = debounce(() => this.run(), 150);
+    this.runSoon = debounce(() => this.run(), 100);
     this.source.addEventListener("clip", ({ detail }) => this.setClip(detail));
     this.task.addEventListener("change", () => this.#changed());
     this.hiding.addEventListener("change", () => this.#changed());
@@ -53,7 +54,7 @@ export class Try {
       event.preventDefault();
       this.run();
     });
-    control(form, "cancel").addEventListener("click", () => this.stop?.abort());
+    control(form, "cancel").addEventListener("click", () => this.#halt("Cancelled."));
     onDrop((file) => {
       location.hash = "#try";
       this.source.file(file);
@@ -67,7 +68,7 @@ export class Try {
 
   /** @param {Object} given as the event "clip" of Source has it */
   setClip({ clip, kind, sample, frames }) {
-    this.stop?.abort();
+    this.#halt("");
     if (kind === "draw" || this.kind === "draw") this.live.checked = kind === "draw";
     const kept = kind === "draw" && this.kind === "draw"; // the drawing moved otherwise: what is hidden stays hidden
     if (this.own) api.forget(this.clip.id);
@@ -95,10 +96,12 @@ export class Try {
     this.runSoon.cancel();
     if (!this.clip || !this.form.reportValidity()) return;
     const job = this.task.job(this.hidden);
-    const beside = this.made[1]?.job.model;
+    const [, second] = this.made;
     if (!this.live.checked) this.#lookAt();
-    const done = await this.#run(job, (made) => [made]);
-    if (done && beside && beside !== job.model) await this.runBeside(beside);
+    const done = await this.#run(job, (made) => (second ? [made, second] : [made]));
+    if (!done || !second) return;
+    const both = second.job.model !== job.model && (await this.runBeside(second.job.model));
+    if (!both && !this.awaiting && !this.stop) this.#alone(); // unless another run has taken over
   }
 
   /** Runs the first job by another model, too. */
@@ -113,14 +116,14 @@ export class Try {
    * @returns {Promise<boolean>} whether it came to a result
    */
   async #run(job, placed) {
-    this.stop?.abort();
+    this.#halt("");
     const stop = new AbortController();
     this.stop = stop;
     clearErrors();
-    this.#running(true);
+    control(this.form, "cancel").hidden = false;
     this.#show();
     this.progress.begin("starting");
-    let words = "Cancelled.";
+    let words = "";
     try {
       const onState = (state) => this.progress.show(state);
       const result = await runJob(job, { signal: stop.signal, onState });
@@ -136,18 +139,26 @@ export class Try {
       words = "The result is shown.";
       return true;
     } catch (error) {
-      if (!isAbort(error)) words = "";
       showError(error);
       return false;
     } finally {
-      if (this.stop === stop) {
-        this.stop = null;
-        this.awaiting = false;
-        this.#running(false);
-        if (this.made.length === 0 || this.stale) this.#show();
-        this.progress.end(words);
-      }
+      if (this.stop === stop) this.#end(words);
     }
+  }
+
+  /** Stops what runs, if anything does. @param {string} words said of it */
+  #halt(words) {
+    if (!this.stop) return;
+    this.stop.abort();
+    this.#end(words);
+  }
+
+  #end(words) {
+    this.stop = null;
+    this.awaiting = false;
+    control(this.form, "cancel").hidden = true;
+    this.progress.end(words);
+    if (this.made.length === 0 || this.stale) this.#show();
   }
 
   /** Where the page is narrow, the pictures are above the button. */
@@ -177,9 +188,11 @@ export class Try {
   #changed() {
     if (this.task.task === "reconstruct") this.hiding.rest();
     this.stale = true;
-    this.awaiting = this.live.checked && !this.idle;
+    const again = this.live.checked && !this.idle;
+    if (again) this.#halt("");
+    this.awaiting = again;
     this.#show();
-    if (this.awaiting) this.runSoon();
+    if (again) this.runSoon();
   }
 
   /** True where there is nothing to recreate. */
@@ -208,11 +221,6 @@ export class Try {
   get #note() {
     if (this.stop) return undefined; // it is being computed
     return this.idle ? "nothing is hidden" : "not run yet";
-  }
-
-  #running(on) {
-    control(this.form, "cancel").hidden = !on;
-    this.root.classList.toggle("running", on);
   }
 
   #drop(made) {

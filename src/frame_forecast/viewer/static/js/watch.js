@@ -72,7 +72,7 @@ export class Watch {
       fillModels(this.model, models, this.#firstModel(models).name);
       this.player.show(new Scene(this.target));
       if (!lessMotion()) this.player.playback.play();
-      await (clip.job ? this.#showJob(clip) : this.#predict());
+      await this.#predict();
     } catch (error) {
       showError(error);
     }
@@ -84,17 +84,6 @@ export class Watch {
     const ofRun = ({ kind, best_for_samples: samples, trained_on: data }) =>
       kind === "weights" && !samples.length && data === title;
     return models.find(ofRun) ?? bestModel(models, this.sample ?? "moving_scenes");
-  }
-
-  /** A clip that a job made stands beside its target. */
-  async #showJob(clip) {
-    const { result } = await api.jobState(clip.job);
-    if (!result) return;
-    const target = new ClipFrames(await api.clip(result.target));
-    const start = clip.frames > target.clip.frames ? target.clip.frames : null;
-    const task = start === null ? "recreate" : "forecast";
-    const prediction = { title: "as opened", frames: this.target, scores: result.scores };
-    this.player.show(new Scene(target, { task, start, predictions: [prediction] }));
   }
 
   /** Runs the chosen model: a forecast of the clip's last frames, or of those it lacks. */
@@ -117,20 +106,23 @@ export class Watch {
       const result = await runJob(job, { onState: (state) => this.progress.show(state), signal: stop });
       const frames = new ClipFrames(result.clip);
       await frames.ready(Math.min(this.player.frame, result.clip.frames - 1));
+      if (stop.aborted) return void api.forget(result.clip.id);
       this.#forget(this.result);
       this.result = result.clip;
       Object.assign(prediction, { frames, scores: result.scores });
       this.player.show(new Scene(this.target, { task, start, predictions: [prediction] }));
       this.progress.end("The prediction is shown.");
     } catch (error) {
-      if (!stop.aborted) this.progress.end("");
-      if (!stop.aborted) this.player.show(new Scene(this.target));
       showError(error);
+      if (stop.aborted) return;
+      this.progress.end("");
+      this.player.show(new Scene(this.target));
     }
   }
 
   #restart() {
     this.stop.abort();
+    this.progress.end("");
     this.stop = new AbortController();
     return this.stop.signal;
   }
