@@ -108,6 +108,7 @@ class Server(uvicorn.Server):
         self.refusal: Refusal | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begins to answer, then opens what was named."""
         await super().startup(sockets)
         opening = asyncio.create_task(self._studio.open())
         while not opening.done() and not self.should_exit:  # Ctrl-C ends it meanwhile, too

@@ -43,8 +43,8 @@ class Call:
 
     number: int
     future: asyncio.Future[Any]
-    running: Callable[[], None] = lambda: None
-    tell: Tell = lambda done, total: None
+    running: Callable[[], None]
+    tell: Tell
 
 
 @dataclass
