@@ -79,7 +79,8 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_main, args=(theirs, *self._arguments), name="frame-forecast worker")
+        # A daemon: should this process end in disorder, it is ended too, not waited for.
+        process = context.Process(target=_main, args=(theirs, *self._arguments), daemon=True)
         process.start()
         theirs.close()
         running = self._running = _Running(process, ours)
@@ -138,6 +139,8 @@ class Worker:
     async def close(self) -> None:
         """Ends the process and what it does."""
         running, self._running = self._running, None
+        for call in list(self._calls.values()):
+            self._fail(call)
         if running is None:
             return
         running.outbox.put(("stop", -1))
