@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -43,6 +44,20 @@ def test_what_is_kept_comes_back(tmp_path: Path, dtype: str, observed: str) -> N
     np.testing.assert_array_equal(again.times, clip.times)
     assert again.values.dtype.newbyteorder("=") == clip.values.dtype.newbyteorder("=")
     assert (again.scale, again.source, again.header) == (clip.scale, clip.source, clip.header)
+
+
+def test_what_is_kept_holds_no_code(tmp_path: Path) -> None:
+    """Dates and a scale of the format's own come back too, from files that can do nothing when they are read."""
+    clip = clip_of("float64", "pixels")
+    dates = np.datetime64("2020-01-01T00:05") + 300 * np.arange(5).astype("timedelta64[s]")
+    scale = ValueScale(0.1, 200.0 / 3, "log1p")
+    assert clip.header is not None
+    clip = replace(clip, times=dates, scale=scale, header=replace(clip.header, scale=scale, rate=Fraction(1001, 3)))
+    clips.keep(tmp_path, clip)
+    again = clips.load(tmp_path)
+    np.testing.assert_array_equal(again.times, dates)
+    assert (again.scale, again.header) == (scale, clip.header)
+    assert {file.suffix for file in tmp_path.iterdir()} == {"", ".npy", ".json"}
 
 
 @pytest.mark.parametrize("observed", ["all", "frames", "pixels"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import pickle
+import json
+from dataclasses import asdict
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ from frame_forecast.scale import ValueScale
 from frame_forecast.studio.limits import Limits
 from frame_forecast.studio.wire import MASKS, VALUES, Wire, read_head
 
-_SOURCE, _REST = "source.npy", "rest.pickle"
+_SOURCE, _TIMES, _REST = "source.npy", "times.npy", "rest.json"
+_KIND = "array"  # of headers: no writer's own
 _AS_THEY_ARE = ("uint8", "uint16", "float32")
 _PICTURES = (".gif", ".mp4", ".webp")
 """Formats to look at: values that are no bytes are written as bytes of the clip's range."""
@@ -108,21 +111,45 @@ def keep(folder: Path, clip: Clip, **facts: Any) -> dict[str, Any]:
     _write(folder / MASKS, _pack_masks(clip.observed, wire))
     if clip.values.dtype != sent.dtype:
         np.save(folder / _SOURCE, clip.values)
-    rest = {"wire": wire, "scale": clip.scale, "times": clip.times, "source": clip.source, "header": clip.header}
-    (folder / _REST).write_bytes(pickle.dumps(rest))
+    if clip.times is not None:
+        np.save(folder / _TIMES, clip.times)
+    rest = {
+        "wire": asdict(wire),
+        "scale": asdict(clip.scale),
+        "source": clip.source,
+        "header": None if clip.header is None else _header_facts(clip.header),
+    }
+    (folder / _REST).write_text(json.dumps(rest), encoding="utf-8")
     return _told(clip, wire) | facts
 
 
 def load(folder: Path) -> Clip:
-    """The clip that `keep` wrote."""
-    rest = pickle.loads((folder / _REST).read_bytes())
-    wire: Wire = rest.pop("wire")
+    """The clip that `keep` wrote. Its header has what every format knows; what one alone does is gone."""
+    rest = json.loads((folder / _REST).read_text(encoding="utf-8"))
+    wire = Wire(**{**rest["wire"], "shape": tuple(rest["wire"]["shape"])})
     if (folder / _SOURCE).exists():
         values = np.load(folder / _SOURCE)
     else:
-        dtype = np.dtype(wire.dtype).newbyteorder("<")
-        values = np.fromfile(folder / VALUES, dtype).reshape(wire.shape)
-    return Clip(values, _unpack_masks(np.fromfile(folder / MASKS, np.uint8), wire), **rest)
+        values = np.fromfile(folder / VALUES, np.dtype(wire.dtype).newbyteorder("<")).reshape(wire.shape)
+    observed = _unpack_masks(np.fromfile(folder / MASKS, np.uint8), wire)
+    times = np.load(folder / _TIMES) if (folder / _TIMES).exists() else None
+    header = None if rest["header"] is None else _header(rest["header"], values, times)
+    return Clip(values, observed, ValueScale(**rest["scale"]), times, rest["source"], header)
+
+
+def _header_facts(header: Header) -> dict[str, Any]:
+    """What `_header` makes a header of, in JSON."""
+    return {
+        "scale": None if header.scale is None else asdict(header.scale),
+        "rate": None if header.rate is None else str(header.rate),
+        "units": header.units,
+    }
+
+
+def _header(facts: dict[str, Any], values: np.ndarray, times: np.ndarray | None) -> Header:
+    scale = None if facts["scale"] is None else ValueScale(**facts["scale"])
+    rate = None if facts["rate"] is None else Fraction(facts["rate"])
+    return Header(_KIND, *values.shape, values.dtype, scale, rate, times, units=facts["units"])
 
 
 def write(folder: Path, name: str, suffix: str) -> int:
@@ -158,7 +185,7 @@ def _to_look_at(clip: Clip) -> Clip:
     scale = ValueScale.of_dtype(np.dtype(np.uint8))
     T, C, H, W = clip.values.shape
     rate = clip.header.rate if clip.header else None
-    header = Header("array", T, C, H, W, np.dtype(np.uint8), scale, rate, clip.times)
+    header = Header(_KIND, T, C, H, W, np.dtype(np.uint8), scale, rate, clip.times)
     return Clip(
         scale.from_unit(unit, header.dtype), np.ones_like(clip.observed), scale, clip.times, clip.source, header
     )
