@@ -9,8 +9,8 @@ const EXPLAIN = {
   reconstruct: "Each frame as the model understands it: the difference shows noise and what is unusual.",
 };
 
-/** True for a clip that has something to fill. */
-export const lacks = (clip) => clip.missing.length > 0 || clip.holes;
+/** True for a clip that lacks whole frames. Pixels may be missing for good, as where no radar looks. */
+export const lacksFrames = (clip) => clip.missing.length > 0;
 
 export class Task extends EventTarget {
   /** Events: "change". @param {HTMLFormElement} form @param {Object[]} models of the API */
@@ -39,7 +39,7 @@ export class Task extends EventTarget {
     this.start.max = String(clip.frames);
     // A clip of one's own is forecast after its end; a sample is cut in two, so that the truth is there.
     this.start.value = String(sample && clip.frames > 1 ? Math.ceil(clip.frames / 2) : clip.frames);
-    const task = lacks(clip) ? "recreate" : this.clip && lacks(this.clip) ? "forecast" : first;
+    const task = lacksFrames(clip) ? "recreate" : this.clip && lacksFrames(this.clip) ? "forecast" : first;
     if (task) control(this.form, `task-${task}`).checked = true;
     this.clip = clip;
     this.#showTask();

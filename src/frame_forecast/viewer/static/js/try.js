@@ -12,7 +12,7 @@ import { Player } from "./player.js";
 import { ResultCard } from "./result.js";
 import { Scene } from "./scene.js";
 import { Source, onDrop } from "./source.js";
-import { Task, lacks } from "./task.js";
+import { Task, lacksFrames } from "./task.js";
 
 /**
  * @typedef {Object} Made what one model made
@@ -197,7 +197,7 @@ export class Try {
 
   /** True where there is nothing to recreate. */
   get idle() {
-    return this.task.task === "recreate" && this.hidden.empty && !lacks(this.clip);
+    return this.task.task === "recreate" && this.hidden.empty && !lacksFrames(this.clip) && !this.clip.holes;
   }
 
   #show() {

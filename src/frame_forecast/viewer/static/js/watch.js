@@ -8,7 +8,7 @@ import { bestModel, fillModels, modelsFor } from "./models.js";
 import { showError } from "./notices.js";
 import { Player } from "./player.js";
 import { Scene } from "./scene.js";
-import { lacks } from "./task.js";
+import { lacksFrames } from "./task.js";
 import { clipText } from "./words.js";
 
 export class Watch {
@@ -67,7 +67,7 @@ export class Watch {
       this.target?.close();
       this.target = new ClipFrames(clip);
       control(this.root, "watch-about").textContent = [`${clip.title}: ${clipText(clip)}.`, ...clip.notes].join(" ");
-      this.task = lacks(clip) ? "recreate" : "forecast";
+      this.task = lacksFrames(clip) ? "recreate" : "forecast";
       const models = modelsFor(this.about.models, this.task);
       fillModels(this.model, models, this.#firstModel(models).name);
       this.player.show(new Scene(this.target));
@@ -86,7 +86,7 @@ export class Watch {
     return models.find(ofRun) ?? bestModel(models, this.sample ?? "moving_scenes");
   }
 
-  /** Runs the chosen model: a forecast of the clip's last frames, or of those it lacks. */
+  /** Runs the chosen model: a forecast of the clip's last frames, or of those it lacksFrames. */
   async #predict() {
     const stop = this.#restart();
     const { clip, task } = this;

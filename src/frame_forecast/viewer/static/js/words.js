@@ -69,10 +69,17 @@ export function bytesText(bytes) {
   return `${Number((bytes / 1000 ** power).toPrecision(3))} ${units[power]}`;
 }
 
+/** Frames a second; of slow series, the time between frames. */
+function rateText(rate) {
+  if (rate >= 0.5) return `${valueText(rate)} frames a second`;
+  const seconds = 1 / rate;
+  return `a frame every ${seconds < 90 ? `${valueText(seconds)} s` : `${valueText(seconds / 60)} minutes`}`;
+}
+
 /** One line that says what a clip is. */
 export function clipText(clip) {
   const colour = clip.channels === 1 ? "" : clip.channels === 3 ? ", colour" : `, ${clip.channels} channels`;
-  const rate = clip.rate ? `, ${Number(clip.rate.toPrecision(3))} frames a second` : "";
+  const rate = clip.rate ? `, ${rateText(clip.rate)}` : "";
   return `${clip.frames} frames of ${clip.width} × ${clip.height}${colour}, ${clip.dtype}, ` +
     `${valueText(clip.low)} to ${quantity(clip.high, clip.units)}${rate}`;
 }
