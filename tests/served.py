@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-LONG = 60.0  # seconds after which something hangs
+LONG = 120.0  # seconds after which something hangs
 
 
 @dataclass(frozen=True)

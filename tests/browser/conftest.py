@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response
 from served import Served, serve
 
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-expect.set_options(timeout=20_000)  # milliseconds; on a busy machine the worker takes long to begin
+expect.set_options(timeout=60_000)  # milliseconds, as long as a machine that is busy may take
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -61,12 +61,16 @@ def tab_to(page: Page, target: Locator, backwards: bool = False) -> None:
     """Presses Tab until the target has the focus, and shows it."""
     for _ in range(150):
         if target.evaluate("(node) => node === document.activeElement"):
-            outline = target.evaluate("(node) => getComputedStyle(node).outlineStyle")
-            label = target.evaluate("(node) => node.closest('label')?.querySelector('span')")
-            assert outline != "none" or label is not None, "the focus does not show"
+            assert target.evaluate(_SHOWS_FOCUS), "the focus does not show"
             return
         page.keyboard.press("Shift+Tab" if backwards else "Tab")
     pytest.fail(f"{target} is not reached by Tab")
+
+
+_SHOWS_FOCUS = """(node) => {
+  const seen = node.type === "radio" ? node.nextElementSibling : node;  // the radio button itself is only heard
+  return getComputedStyle(seen).outlineStyle !== "none";
+}"""
 
 
 @pytest.mark.parametrize("page", [DESKTOP, PHONE], ids=["desktop", "phone"], indirect=True)

@@ -59,7 +59,7 @@ def test_names_that_want_to_be_paths(served: Served, name: str) -> None:
     file = io.BytesIO()
     np.save(file, np.zeros((3, 1, 8, 8), np.uint8))
     answer = served.upload(name, file.getvalue())
-    if answer.status not in (200, 201):
+    if answer.status != 201:
         refused(answer, 400, 413, 414, 422)
         return
     assert not set(answer.json["name"]) & set("/\\\0\r\n"), answer
@@ -168,7 +168,7 @@ def test_bodies_that_are_no_job(served: Served, body: bytes) -> None:
 
 def test_drawings_that_are_no_frames(served: Served) -> None:
     good = pack(np.zeros((3, 1, 8, 8), np.uint8))
-    assert served.ask("POST", "/api/clips", good, FRAMES).status in (200, 201)
+    assert served.ask("POST", "/api/clips", good, FRAMES).status == 201
     for wrong in (
         b"",
         b"FFR1",
@@ -331,19 +331,23 @@ def test_clients_that_stand_still_are_dropped(standing_still: list[socket.socket
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_every_file_of_the_readers_suite(served: Served, tmp_path: Path) -> None:
     harvest = tmp_path / "harvest"
     harvest.mkdir()
     here = Path(__file__).parent
     environment = os.environ | {"HARVEST": str(harvest), "PYTHONPATH": f"{here}:{os.environ.get('PYTHONPATH', '')}"}
+    # Tests that put something in the place of what the plugin wraps fail; the files of all are there.
     command = [sys.executable, "-m", "pytest", "-q", "-p", "harvest", str(here.parent / "io")]
-    subprocess.run(command, env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL, check=False)  # it breaks some
-    taken = 0
+    subprocess.run(command, env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL, check=False)
+    taken, not_taken = 0, 0
     for path in sorted(harvest.glob("*/*")):
         answer = served.upload(quote(path.name), path.read_bytes())
-        if answer.status in (200, 201):
+        if answer.status == 201:
             taken += 1
             assert served.ask("DELETE", f"/api/clips/{answer.json['id']}").status == 204
         else:
+            not_taken += 1
             refused(answer, 400, 413, 422)
-    assert 0 < taken < len(list(harvest.glob("*/*"))) / 2 > 1000
+    assert taken > 100
+    assert not_taken > 1000
