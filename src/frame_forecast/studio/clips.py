@@ -149,7 +149,8 @@ def _header_facts(header: Header) -> dict[str, Any]:
 def _header(facts: dict[str, Any], values: np.ndarray, times: np.ndarray | None) -> Header:
     scale = None if facts["scale"] is None else ValueScale(**facts["scale"])
     rate = None if facts["rate"] is None else Fraction(facts["rate"])
-    return Header(_KIND, *values.shape, values.dtype, scale, rate, times, units=facts["units"])
+    T, C, H, W = values.shape
+    return Header(_KIND, T, C, H, W, values.dtype, scale, rate, times, units=facts["units"])
 
 
 def write(folder: Path, name: str, suffix: str) -> int:

@@ -36,11 +36,10 @@ class Methods:
     """
 
     def __init__(self, device: str = "auto", own: Mapping[str, Path] | None = None) -> None:
-        self._device = predict.choose_device(device)
-        self._places: dict[str, str | Path] = {
-            **(own or {}),
-            **{name: name for name in (*weights.tags(), *UNTRAINED)},
-        }
+        self._device = device
+        self._places: dict[str, str | Path] = dict(own or {})
+        for name in (*weights.tags(), *UNTRAINED):
+            self._places.setdefault(name, name)
         self._loaded: dict[str, Forecaster | Candidates] = {}
         self._lock = threading.Lock()
 
@@ -64,7 +63,7 @@ class Methods:
 
     def describe(self) -> list[dict[str, Any]]:
         """What a page is told of each: those with weights first, then `AUTO`, then those without."""
-        trained = [self._trained(name) for name, place in self._places.items() if _has_weights(place)]
+        trained = [self._trained(name) for name in self._places if self.has_weights(name)]
         best = {
             "name": AUTO,
             "title": "Best on your data",
@@ -76,7 +75,15 @@ class Methods:
             "best_for_samples": [],
             "kind": AUTO,
         }
-        return [*trained, best, *map(self._untrained, UNTRAINED)]
+        untrained = [self._untrained(name) for name in UNTRAINED if self._places[name] == name]
+        return [*trained, best, *untrained]
+
+    def has_weights(self, name: str) -> bool:
+        """Whether one of that name has weights: a run may have some one day."""
+        place = self._places[name]
+        if isinstance(place, str):
+            return place not in UNTRAINED
+        return any((folder / weights.CONFIG).is_file() for folder in (place, place / "weights"))
 
     def best(self, sample: str) -> str | None:
         """The best released weights for the clips of a data set; None where there are none."""
@@ -115,13 +122,6 @@ class Methods:
             "best_for_samples": [],
             "kind": "baseline",
         }
-
-
-def _has_weights(place: str | Path) -> bool:
-    """Whether there are weights, and not only a run that may have some one day, or a method without."""
-    if isinstance(place, str):
-        return place not in UNTRAINED
-    return any((folder / weights.CONFIG).is_file() for folder in (place, place / "weights"))
 
 
 def _shown(name: str) -> str:

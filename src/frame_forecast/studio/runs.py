@@ -40,6 +40,11 @@ class Shown:
         self._drawn = -1.0
         self._lock = threading.Lock()
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether it is, or holds, a folder of weights."""
+        return any((folder / weights.CONFIG).is_file() for folder in (self._place, self._place / "weights"))
+
     def check(self) -> None:
         """Raises FrameForecastError for files that are damaged or of another version."""
         self._origin()
@@ -51,7 +56,7 @@ class Shown:
         Raises:
             FrameForecastError: as `check`.
         """
-        is_run, has_weights = (self._place / "run.json").is_file(), _has_weights(self._place)
+        is_run, has_weights = (self._place / "run.json").is_file(), self.has_weights
         pictures = self._draw()
         summary, tables = self._scores()
         return {
@@ -102,7 +107,7 @@ class Shown:
 
     def _origin(self) -> list[str]:
         """What it is, in sentences."""
-        if _has_weights(self._place):
+        if self.has_weights:
             _, _, contract = read_config(weights.find_folder(self._place))
             training = contract.training
             effort = ", ".join(
@@ -172,10 +177,6 @@ class Shown:
         names = ("run.json", "results.json", backtests.JSON_FILE, weights.CONFIG, f"weights/{weights.CONFIG}")
         files = [self._place, *(self._place / name for name in names), *self._logs()]
         return max(file.stat().st_mtime for file in files if file.exists())
-
-
-def _has_weights(place: Path) -> bool:
-    return any((folder / weights.CONFIG).is_file() for folder in (place, place / "weights"))
 
 
 def _curves(logs: list[Path]) -> TrainingCurves | None:

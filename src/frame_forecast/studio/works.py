@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from frame_forecast.call import Cancel, Progress
+from frame_forecast.devices import choose_device
 from frame_forecast.studio import clips
 from frame_forecast.studio.answers import Asked, Holes, answer
 from frame_forecast.studio.limits import Limits
@@ -29,6 +30,7 @@ class Works:
     """
 
     def __init__(self, device: str, limits: Limits, weights: dict[str, Path] | None = None) -> None:
+        self._device = device
         self._methods = Methods(device, weights)
         self._limits = limits
         self._shown: dict[Path, Shown] = {}
@@ -40,6 +42,7 @@ class Works:
             "unpack": self.unpack,
             "answer": self.answer,
             "write": self.write,
+            "check_device": self.check_device,
             "check": self.check,
             "run": self.run,
             "plot": self.plot,
@@ -121,13 +124,20 @@ class Works:
         """Writes a kept clip as a file of a name and suffix in its folder; its size in bytes."""
         return clips.write(folder, name, suffix)
 
+    def check_device(self) -> None:
+        """Raises ConfigError if there is no such device here."""
+        choose_device(self._device)
+
     def check(self, place: Path, title: str) -> None:
         """Reads a run, an evaluation or weights, but draws nothing yet.
 
         Raises:
             FrameForecastError: it cannot be shown.
         """
-        self._open(place, title).check()
+        shown = self._open(place, title)
+        shown.check()
+        if shown.has_weights:
+            self._methods.get(title)
 
     def run(self, place: Path, title: str) -> dict[str, Any]:
         """What a run, an evaluation or weights say."""

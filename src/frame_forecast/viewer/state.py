@@ -60,8 +60,10 @@ class Studio:
         """Reads the clips and runs that were named on the command line.
 
         Raises:
-            Refusal: one cannot be read.
+            Refusal: one cannot be read, or there is no such device.
         """
+        if self.settings.device != "auto":
+            await self.worker.ask("check_device")
         for title, place in self.settings.opened.runs.items():
             await self.worker.ask("check", place=place, title=title)
         for place in self.settings.opened.clips:
