@@ -12,7 +12,7 @@
  *   `mode-difference`, `mode-flicker`, `pair-first`, `pair-second`, `flicker-auto`, `flicker-swap`, `colour-map`,
  *   `channel`, `range-low`, `range-high`, `error-span`, `range-reset`, `range-frame`, `mask-overlay`, `zoom-in`,
  *   `zoom-out`, `zoom-fit`, `zoom`.
- * - Watch: `watch-clip`, `watch-model`, `watch-next`, `watch-try`, `watch-about`.
+ * - Watch: `watch-clip`, `watch-model`, `watch-next`, `watch-cancel`, `watch-try`, `watch-about`.
  * - Try, clip: `sending`, `sending-text`, `sending-cancel` of a file; `source-sample`, `source-file`,
  *   `source-draw`, `sample-NAME`, `drop-zone`, `file-input`, `clip-about`, `clip-notes`; sandbox `pad`, `pad-add`,
  *   `pad-undo`, `pad-clear`, `typed-digit`, `typed-add`, `movers`, `speed-of`, `direction-of`, `remove-digit`.

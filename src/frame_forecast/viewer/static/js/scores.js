@@ -86,11 +86,15 @@ export class Scores {
 /** @param {{title: string, columns: string[], rows: {text: string, best: boolean}[][]}} given a row's name is first */
 function table({ title, columns, rows }) {
   return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title },
-    element("table", {}, element("caption", { text: title }),
-      element("thead", {}, element("tr", {}, ...columns.map((text) => element("th", { scope: "col", text })))),
+    element("table", {}, element("caption", {}, element("span", { text: title })),
+      element("thead", {}, element("tr", {}, ...columns.map((name) =>
+        element("th", { scope: "col" }, ...breakable(name))))),
       element("tbody", {}, ...rows.map(([first, ...rest]) => element("tr", {},
-        element("th", { scope: "row", text: first.text }), ...rest.map(cell))))));
+        element("th", { scope: "row" }, ...breakable(first.text)), ...rest.map(cell))))));
 }
+
+/** The name of a model or a metric, which may be broken after a point or an underscore. */
+const breakable = (name) => name.split(/(?<=[._])/).flatMap((piece) => [piece, element("wbr")]);
 
 /** The best of a column is bold and has a mark, which is read aloud, too. */
 const cell = ({ text, best }) => (best

@@ -39,15 +39,6 @@ export class Timeline extends EventTarget {
     this.editing = editing;
     this.lane.hidden = editing === null;
     this.slider.setAttribute("aria-valuemax", String(this.frames - 1));
-    const present = [...new Set(kinds)];
-    this.key.replaceChildren(...(present.length > 1 || present[0] !== "given" ? present : []).map((kind) => {
-      const side = 18 * devicePixelRatio;
-      const swatch = element("canvas", { width: side, height: side, "aria-hidden": "true" });
-      const context = swatch.getContext("2d");
-      context.scale(devicePixelRatio, devicePixelRatio);
-      drawMark(context, kind, 1, 1, 16, 16, colours());
-      return element("li", {}, swatch, KIND_TEXT[kind]);
-    }));
     this.redraw();
   }
 
@@ -59,12 +50,27 @@ export class Timeline extends EventTarget {
     this.slider.setAttribute("aria-valuetext", text);
   }
 
+  /** Draws all marks anew, as where the size or the theme has changed. */
   redraw() {
+    this.#showKey();
     this.#strip(this.marks, this.slider, (t) => this.kinds[t]);
     if (!this.editing) return;
     this.lane.lastElementChild.hidden = this.kinds.some((_, t) => this.editing.isHidden(t));
     this.#strip(this.lane.firstElementChild, this.lane, (t) =>
       this.editing.isHidden(t) ? "hidden" : this.editing.canHide(t) ? "slot" : "none");
+  }
+
+  /** What the marks mean, of the kinds that there are. */
+  #showKey() {
+    const present = [...new Set(this.kinds)];
+    this.key.replaceChildren(...(present.length > 1 || present[0] !== "given" ? present : []).map((kind) => {
+      const side = 18 * devicePixelRatio;
+      const swatch = element("canvas", { width: side, height: side, "aria-hidden": "true" });
+      const context = swatch.getContext("2d");
+      context.scale(devicePixelRatio, devicePixelRatio);
+      drawMark(context, kind, 1, 1, 16, 16, colours());
+      return element("li", {}, swatch, KIND_TEXT[kind]);
+    }));
   }
 
   #strip(canvas, box, kindOf) {

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { ClipFrames } from "./clip-frames.js";
-import { control, fillSelect, lessMotion, part } from "./dom.js";
+import { control, fillSelect, lessMotion, part, say } from "./dom.js";
 import { Progress, runJob } from "./jobs.js";
 import { bestModel, fillModels, modelsFor } from "./models.js";
 import { showError } from "./notices.js";
@@ -32,6 +32,11 @@ export class Watch {
     control(root, "watch-next").addEventListener("click", () => {
       this.number++;
       this.open();
+    });
+    control(root, "watch-cancel").addEventListener("click", () => {
+      this.#restart();
+      this.player.show(new Scene(this.target));
+      say("Cancelled.");
     });
     control(root, "watch-try").addEventListener("click", () => this.#toTry());
   }
