@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from frame_forecast import cli_frames, cli_trust
+from frame_forecast import cli_frames, cli_trust, cli_view
 from frame_forecast.errors import ConfigError
 
 app = typer.Typer(
@@ -20,10 +20,10 @@ data_app = typer.Typer(help="Data sets: what is here, and getting the rest.", no
 app.add_typer(data_app, name="data")
 cli_frames.add_to(app)
 cli_trust.add_to(app)
+cli_view.add_to(app)
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Seed = Annotated[int, typer.Option(help="Of initial weights and generated clips.")]
-Port = Annotated[int, typer.Option(min=0, max=65535, help="Of the report's page; the next free one if taken.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
@@ -37,21 +37,21 @@ Settings = Annotated[
 @app.command()
 def demo(
     minutes: Annotated[float, typer.Option(help="Minutes of training.")] = 3.0,
-    view: Annotated[bool, typer.Option(help="Serve the report when done.")] = True,
+    view: Annotated[bool, typer.Option(help="Show the run on a page when done (see view).")] = True,
     model: Annotated[str, typer.Option(help="Preset to train.")] = "conv_lstm_autoencoder",
     out: Annotated[Path | None, typer.Option(help="Run folder; a new one under runs/ by default.")] = None,
-    port: Port = 8000,
+    port: cli_view.Port = 8000,
     seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
-    """Train an LSTM autoencoder on Moving MNIST, evaluate it, show the report."""
+    """Train an LSTM autoencoder on Moving MNIST, evaluate it, write a report, show it on a page."""
     from rich.console import Console
 
     from frame_forecast import workflows
 
     page = workflows.demo(out, minutes=minutes, preset=model, seed=seed, device=device, console=Console())
     if view:
-        _serve(page, port)
+        cli_view.show([str(page.parent)], port)
 
 
 @app.command()
@@ -230,11 +230,11 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="Report folder; by default the run's, or a new one under runs/.")
     ] = None,
-    view: Annotated[bool, typer.Option(help="Serve the report when done.")] = True,
-    port: Port = 8000,
+    view: Annotated[bool, typer.Option(help="Show the report on a page when done (see view).")] = True,
+    port: cli_view.Port = 8000,
     device: Device = "auto",
 ) -> None:
-    """Evaluate a run or weights on every task of their model, write a report, show it."""
+    """Evaluate a run or weights on every task of their model, write a report, show it on a page."""
     from rich.console import Console
 
     from frame_forecast import reporting
@@ -242,7 +242,7 @@ def report(
     page = reporting.report_on(name, out, clips=clips, device=device, console=Console())
     typer.echo(page)
     if view:
-        _serve(page, port)
+        cli_view.show([str(page.parent)], port)
 
 
 @app.command()
@@ -334,11 +334,3 @@ def _shortened(ranges: str, most: int = 20) -> str:
     return (
         ranges if len(parts) <= most else f"{','.join(parts[:most])} and {len(parts) - most} more ranges (see --json)"
     )
-
-
-def _serve(page: Path, port: int) -> None:
-    from frame_forecast.viewer.server import serve_folder
-
-    with serve_folder(page.parent, page=page.name, port=port) as server:
-        typer.echo(f"The report is at {server.url} (Ctrl-C ends).")
-        server.serve_until_interrupted()

@@ -2,11 +2,11 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
-from frame_forecast.errors import ConfigError
+from frame_forecast.errors import ConfigError, DataError
 from frame_forecast.models.baselines import BASELINES
 from frame_forecast.ranges import format_ranges
 from frame_forecast.results import Machine
@@ -179,6 +179,39 @@ class Backtest:
         ]
         return {"schema": SCHEMA} | dataclasses.asdict(self) | {"rows": rows, "verdicts": self.verdicts()}
 
+    @classmethod
+    def from_json_dict(cls, record: Mapping[str, Any]) -> Self:
+        """What `to_json_dict` gave.
+
+        Raises:
+            DataError: another schema, or keys that are missing or unknown.
+        """
+        fields = dict(record)
+        schema = fields.pop("schema", None)
+        if schema != SCHEMA:
+            raise DataError(f"a backtest of schema {schema!r}", f"schema {SCHEMA}", "run it again with this version")
+        try:
+            fields.pop("verdicts")
+            fields["scale"] = ValueScale(**fields["scale"])
+            fields["machine"] = Machine(**fields["machine"])
+            fields["methods"] = [Method(**method) for method in fields["methods"]]
+            fields["rows"] = [
+                Row(
+                    **row
+                    | {
+                        "threshold": None if row["threshold"] is None else Threshold(**row["threshold"]),
+                        "overall": _none_to_nan(row["overall"]),
+                        "per_lead_time": list(map(_none_to_nan, row["per_lead_time"])),
+                    }
+                )
+                for row in fields["rows"]
+            ]
+            return cls(**fields)
+        except (KeyError, TypeError) as error:
+            raise DataError(
+                f"a backtest that does not fit the schema ({error})", f"schema {SCHEMA}", "run it again"
+            ) from error
+
     def csv_rows(self) -> Iterator[tuple[str | int | float | None, ...]]:
         """A row of `CSV_HEAD` for each value; None where it is undefined or unknown."""
         for row in self.rows:
@@ -190,3 +223,7 @@ class Backtest:
 
 def _nan_to_none(value: float) -> float | None:
     return None if math.isnan(value) else value
+
+
+def _none_to_nan(value: float | None) -> float:
+    return math.nan if value is None else value

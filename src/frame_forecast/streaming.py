@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from frame_forecast.call import Cancel, Progress
 from frame_forecast.clip import Clip
 from frame_forecast.errors import DataError
 from frame_forecast.header import Header
@@ -162,7 +163,14 @@ def context_of(forecaster: Forecaster, horizon: int) -> int:
 
 
 def forecast(
-    frames: Iterable[Frame], header: Header, found: Survey, forecaster: Forecaster, horizon: int
+    frames: Iterable[Frame],
+    header: Header,
+    found: Survey,
+    forecaster: Forecaster,
+    horizon: int,
+    *,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
 ) -> Iterator[Made]:
     """The frames after the stream.
 
@@ -173,15 +181,17 @@ def forecast(
         found: by `survey` in these very frames.
         forecaster: of a model that forecasts.
         horizon: frames to forecast.
+        progress, cancel: as for `Forecaster.forecast`.
 
     Yields:
         ``horizon`` frames, in order, with times if the stream has any; made but for what the source never has.
 
     Raises:
+        Cancelled: ``cancel`` said so.
         ShapeError, TaskError: the model does not take such frames, or does not forecast.
     """
     last: deque[Frame] = deque(frames, maxlen=context_of(forecaster, horizon))
-    made = forecaster.forecast(_clip(list(last), found), horizon)
+    made = forecaster.forecast(_clip(list(last), found), horizon, progress=progress, cancel=cancel)
     times = next_times([] if header.times is None else header.times, header.rate, horizon)
     for values, time in zip(made.values, times, strict=True):
         np.copyto(values, last[-1].values, where=found.never)

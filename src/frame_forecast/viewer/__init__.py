@@ -1,5 +1,1 @@
-"""The small server that shows a run's page."""
-
-from frame_forecast.viewer.server import Server, serve_folder
-
-__all__ = ["Server", "serve_folder"]
+"""The page and its server. Neither it nor what it imports at its start knows torch or NumPy: the worker does."""
