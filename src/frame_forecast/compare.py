@@ -21,12 +21,13 @@ from frame_forecast.probes import Part, Probe, distances
 LEAST = 3
 """Probes that a method must be fast enough for."""
 
-_APART = 1.5
-"""Standard errors by which one method must be better than another before it in order, to be told from it."""
+_APART = 1.0
+"""Standard errors by which one method must be better than another before it in order, to be told from it: the rule of
+one (Breiman et al., "Classification and regression trees", 1984, section 3.4.3)."""
 
 _FOLLOWS = 0.7
-"""Power of what changes that squared errors grow with. Like `_APART` and the half-lives of places, it was chosen on
-100 cases of ``benchmarks/auto.py``; 0.5 and 1 are hardly worse."""
+"""Power of what changes that squared errors grow with. Like the half-lives of places, it was chosen on 100 cases of
+``benchmarks/auto.py``; 0.5 and 1 are hardly worse."""
 
 _STILL = 0.05  # of what changes on average, added to all: what rests has errors, too
 
