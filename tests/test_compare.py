@@ -66,6 +66,15 @@ def test_expected_errors_grow_with_what_changes_across_the_real_gaps() -> None:
     assert expected[1] / expected[0] == pytest.approx(ratio)
 
 
+def test_a_few_pixels_that_are_missing_besides_hardly_count() -> None:
+    probes = [probe(noise(seed), 4) for seed in range(6)]
+    real = clip(noise(0), 4)
+    expected = compared(probes, Changes.of(real), "linear").rmse("linear")
+    real.values[1, 0, 0, 0] = 500
+    real.observed[2, 0, 0, 0] = False
+    assert compared(probes, Changes.of(real), "linear").rmse("linear") < 1.5 * expected  # 4 times if frames were equal
+
+
 def test_where_no_change_is_known_errors_are_expected_as_on_the_probes() -> None:
     probes = [probe(noise(seed), 4) for seed in range(3)]
     comparison = compared(probes, Changes(), "linear")

@@ -70,10 +70,10 @@ class Changes:
             for missing in range(before + 1, t):
                 self._sums[missing] = self._sums.get(missing, 0) + np.array([those.sum(), len(those)])
 
-    def across(self) -> dict[int, float]:
+    def across(self) -> dict[int, tuple[float, int]]:
         """For each frame with missing pixels that frames before and after show: their mean squared difference, in
-        squared units."""
-        return {t: float(total / count) for t, (total, count) in self._sums.items()}
+        squared units, and how many they are."""
+        return {t: (float(total / count), int(count)) for t, (total, count) in self._sums.items()}
 
     def latest(self) -> float | None:
         """Mean squared difference between the last observed frame and the one before it, in squared units, for each

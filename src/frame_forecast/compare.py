@@ -158,7 +158,8 @@ class Comparison:
         if self._task == "reconstruct":  # probes are all over the stream
             return 1.0
         forecast = self._task == "forecast"
-        real = np.array([self._changes.latest()] if forecast else list(self._changes.across().values()), np.float64)
+        gaps = {0: (self._changes.latest(), 1)} if forecast else self._changes.across()
+        real, pixels = np.array([*gaps.values()], np.float64).reshape(-1, 2).T
         of_probes = [_changes(probe, forecast) for probe in self.probes]
         tried = np.array([of_probes[i].get(k, np.nan) for i, k in self._keys()])
         known = np.isfinite(tried)
@@ -169,7 +170,7 @@ class Comparison:
         if still == 0:
             return 1.0
         expected, found = np.power(real + still, _FOLLOWS), np.power(tried + still, _FOLLOWS)
-        return float(expected.mean() / np.average(found, weights=weights))
+        return float(np.average(expected, weights=pixels) / np.average(found, weights=weights))
 
     def _decibels(self, name: str) -> np.ndarray:
         """PSNR of each scored frame, ``(frames,)``."""
@@ -214,7 +215,7 @@ def _changes(probe: Probe, forecast: bool) -> dict[int, float]:
             latest = Changes.of(clip.part(0, given)).latest()
             across = {} if latest is None else dict.fromkeys(range(given, len(clip.values)), latest)
         else:
-            across = Changes.of(clip).across()
+            across = {k: change for k, (change, _) in Changes.of(clip).across().items()}
         for k, change in across.items():
             found.setdefault(k, []).append(change)
     return {k: float(np.mean(changes)) for k, changes in found.items()}
