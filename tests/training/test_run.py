@@ -18,39 +18,30 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import timer
+from tiny_runs import (
+    MODEL,
+    SETTINGS,
+    STEPS,
+    TRAIN,
+    assert_identical,
+    averaged,
+    checkpoint,
+    random_digits,
+    released,
+)
 from torch import Tensor
 
 from frame_forecast import weights
 from frame_forecast.clip import Batch
 from frame_forecast.data import sources
-from frame_forecast.data.digits import Digits
-from frame_forecast.data.moving_mnist import MovingMnist, MovingMnistConfig
+from frame_forecast.data.moving_mnist import MovingMnist
 from frame_forecast.errors import ConfigError, DataError, FrameForecastError, OutputError, WeightsError
 from frame_forecast.models import create
 from frame_forecast.training import run
-from frame_forecast.training.config import Budget, TrainConfig
+from frame_forecast.training.config import Budget
 from frame_forecast.training.module import TrainingModule
 from frame_forecast.training.optimizer import MuonAdamW
 from frame_forecast.training.settings import RunSettings
-
-STEPS = 6  # validations after steps 2, 4 and 6
-TRAIN = TrainConfig(
-    context=3,
-    horizon=2,
-    grow_until=0.0,
-    batch_size=2,
-    ema_decay=0.5,
-    precision="float32",
-    validation_clips=2,
-    validations=3,
-)
-MODEL = {"hidden": 4, "layers": 1, "patch": 8}
-SETTINGS = RunSettings("conv_lstm_autoencoder", Budget(steps=STEPS), MODEL, TRAIN, frames=MovingMnistConfig(size=32))
-
-
-def random_digits(split: str, seed: int = 0) -> Digits:
-    images = np.random.default_rng([seed, *split.encode()]).integers(0, 256, (5, 28, 28), dtype=np.uint8)
-    return Digits(images, "fonts", f"random {split} digits")
 
 
 @pytest.fixture(autouse=True)
@@ -92,22 +83,6 @@ class Watch:
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     return Watch(monkeypatch)
-
-
-def checkpoint(folder: Path, name: str = "last") -> dict[str, Any]:
-    return torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
-
-
-def released(folder: Path) -> dict[str, Tensor]:
-    return dict(weights.load(folder / "weights")[0].state_dict())
-
-
-def averaged(saved: dict[str, Any]) -> dict[str, Tensor]:
-    return {name.removeprefix("model."): value for name, value in saved["state_dict"].items()}
-
-
-def assert_identical(one: Any, other: Any) -> None:
-    torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
 def undisturbed(folder: Path, watch: Watch, settings: RunSettings = SETTINGS) -> tuple[list[Any], list[Any]]:
@@ -176,7 +151,7 @@ def child(folder: str) -> None:
             sys.exit(130)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_process_that_is_stopped_can_be_resumed(number: signal.Signals, tmp_path: Path, watch: Watch) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     clips, _ = undisturbed(whole, watch)
@@ -271,6 +246,7 @@ def test_a_run_leaves_what_its_module_says(tmp_path: Path) -> None:
     assert files - logs == {
         "run.json",
         "checkpoints/last.ckpt",
+        "checkpoints/previous.ckpt",
         "checkpoints/best.ckpt",
         "weights/weights.safetensors",
         "weights/config.json",
@@ -370,7 +346,7 @@ def test_a_best_that_was_removed_is_forgotten(tmp_path: Path, watch: Watch, monk
 def test_checkpoints_of_lightnings_own_class_are_gone_on_with(tmp_path: Path, watch: Watch) -> None:
     undisturbed(tmp_path, watch)
     keys = [key for key in checkpoint(tmp_path)["callbacks"] if "monitor" in key]
-    assert len(keys) == 2
+    assert len(keys) == 3
     assert all(key.startswith("ModelCheckpoint{") for key in keys)
 
 
