@@ -136,11 +136,16 @@ def test_an_interrupted_run_ends_as_if_undisturbed(after: int, tmp_path: Path, w
 def child(folder: str) -> None:
     """In another process: trains, says when 3 steps are done, and waits for a signal."""
 
+    came, wake = os.pipe()  # not signal.pause(), which misses a signal that comes before it
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+
     def wait(step: int) -> None:
         if step == 3:
             print("stepped", flush=True)
-            signal.pause()
+            os.read(came, 1)
 
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(sources, "load_digits", random_digits)
