@@ -13,7 +13,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
@@ -37,7 +36,7 @@ from frame_forecast.data import sources
 from frame_forecast.data.moving_mnist import MovingMnist
 from frame_forecast.errors import ConfigError, DataError, FrameForecastError, OutputError, WeightsError
 from frame_forecast.models import create
-from frame_forecast.training import run
+from frame_forecast.training import checkpoints, run
 from frame_forecast.training.config import Budget
 from frame_forecast.training.module import TrainingModule
 from frame_forecast.training.optimizer import MuonAdamW
@@ -462,10 +461,14 @@ def test_impossible_settings_leave_no_folder(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_disk_that_fills_up_is_an_output_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*arguments: Any, **options: Any) -> None:
+def test_a_disk_without_room_for_one_checkpoint_is_an_output_error(
+    tmp_path: Path, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pl.Trainer, "save_checkpoint", full)
+    monkeypatch.setattr(checkpoints, "flush", full)
     with pytest.raises(OutputError, match="No space left"):
         run.train(SETTINGS, tmp_path, device="cpu")
+    assert len(watch.rates) == 2  # the steps before the first validation
+    assert not (tmp_path / "checkpoints").exists()

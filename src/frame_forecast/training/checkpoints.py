@@ -27,8 +27,9 @@ class SafeCheckpoints(TorchCheckpointIO):
     """Writes checkpoints so that, whatever happens when, a whole one is on the disk.
 
     A new one takes its name once it was flushed and read back; the last one before it stays as `PREVIOUS`.
-    One that cannot be written is reported, and training goes on. Lightning's own writer makes the file in
-    the system's temporary folder, perhaps on another disk, flushes nothing and ends training on an error.
+    One that cannot be written is reported, and training goes on, unless it is the first. Lightning's own
+    writer makes the file in the system's temporary folder, perhaps on another disk, flushes nothing and ends
+    training on an error.
 
     Attributes:
         failed: the paths that the latest attempt to write failed at.
@@ -51,6 +52,8 @@ class SafeCheckpoints(TorchCheckpointIO):
         try:
             self._write(checkpoint, path)
         except OutputError as error:
+            if not any((path.parent / one.name).exists() for one in (LAST, PREVIOUS, BEST)):
+                raise  # there is no earlier one to fall back on, nor will there be
             warn_on_the_way(
                 f"step {step}: {error.given}",
                 f"training goes on; {path.name} stays as it was, so that a crash now would cost the time since then",
