@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from frame_forecast.errors import OutputError
-from frame_forecast.files import check_writable, replacing, writing
+from frame_forecast.files import check_writable, flush, remove_leftovers, replacing, writing
 
 
 def names(folder: Path) -> set[str]:
@@ -163,3 +163,27 @@ def test_a_path_that_cannot_be_written_is_known_beforehand(name: str, tmp_path: 
         check_writable(tmp_path / name)
     assert str(tmp_path / name) in error.value.given
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    left = f".file.{'0' * 16}"
+    for name in (left, ".file.mine", f".file2.{'0' * 16}"):
+        folder_with(tmp_path / name, "part")
+    remove_leftovers(path)
+    assert names(tmp_path) == {".file.mine", ".file.mine/part", f".file2.{'0' * 16}", f".file2.{'0' * 16}/part"}
+    with replacing(path) as temporary:
+        assert temporary.parent.name.startswith(".file.")
+        remove_leftovers(path)
+        assert not temporary.parent.exists()
+        temporary.parent.mkdir()
+        temporary.write_text("new")
+
+
+def test_flushing_leaves_files_and_folders_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("content")
+    flush(tmp_path / "file")
+    flush(tmp_path)
+    assert (tmp_path / "file").read_text() == "content"
+    with pytest.raises(FileNotFoundError):
+        flush(tmp_path / "other")

@@ -134,6 +134,7 @@ def train(
 
     from frame_forecast import workflows
 
+    cli_frames.end_in_order_when_stopped()
     console = Console()
     if resume is not None:
         others = {"a preset": preset, "--data": data, "--max-time": max_time, "--steps": steps, "--set": settings}

@@ -6,7 +6,7 @@ does.
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 
@@ -66,6 +66,13 @@ class FrameForecastWarning(UserWarning):
 
     def __str__(self) -> str:
         return f"{self.found}: {self.meaning}; {self.next_step}"
+
+
+def warn_on_the_way(found: str, meaning: str, next_step: str) -> None:
+    """Shows a FrameForecastWarning in the midst of long work, which goes on where it cannot be shown: what stderr
+    is written to may be on the very disk that is full."""
+    with suppress(OSError):
+        warnings.warn(FrameForecastWarning(found, meaning, next_step), stacklevel=2)
 
 
 @contextmanager

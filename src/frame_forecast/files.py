@@ -1,7 +1,9 @@
 """Output that appears whole or not at all."""
 
 import errno
+import glob
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -80,6 +82,24 @@ def hidden_folder(path: Path, folder: Path) -> Iterator[Path]:
         yield holder
     finally:
         shutil.rmtree(holder, ignore_errors=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Removes what a process that was killed while it wrote ``path`` had no time to remove."""
+    for holder in path.parent.glob(f".{glob.escape(path.name[:32])}.*"):
+        if re.fullmatch(r".*\.[0-9a-f]{16}", holder.name):
+            shutil.rmtree(holder, ignore_errors=True)
+
+
+def flush(path: Path) -> None:
+    """Returns when a file's bytes, or the names in a folder, are on the disk: neither is lost in a power cut."""
+    if os.name == "nt" and path.is_dir():
+        return  # Windows opens no folders
+    number = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 @contextmanager

@@ -71,6 +71,16 @@ def test_what_is_no_target_gets_no_gradient(kind: str) -> None:
     assert torch.equal(prediction.grad != 0, target)
 
 
+@pytest.mark.parametrize("kind", ["cross_entropy", "mse", "log_mse"])
+def test_loss_of_a_broken_prediction_is_nan_where_it_is_a_target(kind: str) -> None:
+    batch = Batch.forecast(torch.rand((1, 3, 1, 4, 4)), 2)
+    prediction = torch.full(batch.frames.shape, 0.3)
+    prediction[0, 2, 0, 1, 1] = torch.nan
+    given = torch.tensor([[True, True, False]])
+    assert clip_loss(prediction, batch, given, kind).isfinite()
+    assert clip_loss(prediction, batch, batch.valid, kind).isnan()
+
+
 def test_loss_is_float32_under_autocast() -> None:
     batch = Batch.forecast(torch.rand((1, 2, 1, 4, 4)), 1)
     prediction = torch.full(batch.frames.shape, 0.3, dtype=torch.bfloat16)

@@ -13,44 +13,34 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import timer
+from tiny_runs import (
+    MODEL,
+    SETTINGS,
+    STEPS,
+    TRAIN,
+    assert_identical,
+    averaged,
+    checkpoint,
+    random_digits,
+    released,
+)
 from torch import Tensor
 
 from frame_forecast import weights
 from frame_forecast.clip import Batch
 from frame_forecast.data import sources
-from frame_forecast.data.digits import Digits
-from frame_forecast.data.moving_mnist import MovingMnist, MovingMnistConfig
+from frame_forecast.data.moving_mnist import MovingMnist
 from frame_forecast.errors import ConfigError, DataError, FrameForecastError, OutputError, WeightsError
 from frame_forecast.models import create
-from frame_forecast.training import run
-from frame_forecast.training.config import Budget, TrainConfig
+from frame_forecast.training import checkpoints, run
+from frame_forecast.training.config import Budget
 from frame_forecast.training.module import TrainingModule
 from frame_forecast.training.optimizer import MuonAdamW
 from frame_forecast.training.settings import RunSettings
-
-STEPS = 6  # validations after steps 2, 4 and 6
-TRAIN = TrainConfig(
-    context=3,
-    horizon=2,
-    grow_until=0.0,
-    batch_size=2,
-    ema_decay=0.5,
-    precision="float32",
-    validation_clips=2,
-    validations=3,
-)
-MODEL = {"hidden": 4, "layers": 1, "patch": 8}
-SETTINGS = RunSettings("conv_lstm_autoencoder", Budget(steps=STEPS), MODEL, TRAIN, frames=MovingMnistConfig(size=32))
-
-
-def random_digits(split: str, seed: int = 0) -> Digits:
-    images = np.random.default_rng([seed, *split.encode()]).integers(0, 256, (5, 28, 28), dtype=np.uint8)
-    return Digits(images, "fonts", f"random {split} digits")
 
 
 @pytest.fixture(autouse=True)
@@ -92,22 +82,6 @@ class Watch:
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     return Watch(monkeypatch)
-
-
-def checkpoint(folder: Path, name: str = "last") -> dict[str, Any]:
-    return torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
-
-
-def released(folder: Path) -> dict[str, Tensor]:
-    return dict(weights.load(folder / "weights")[0].state_dict())
-
-
-def averaged(saved: dict[str, Any]) -> dict[str, Tensor]:
-    return {name.removeprefix("model."): value for name, value in saved["state_dict"].items()}
-
-
-def assert_identical(one: Any, other: Any) -> None:
-    torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
 def undisturbed(folder: Path, watch: Watch, settings: RunSettings = SETTINGS) -> tuple[list[Any], list[Any]]:
@@ -161,11 +135,16 @@ def test_an_interrupted_run_ends_as_if_undisturbed(after: int, tmp_path: Path, w
 def child(folder: str) -> None:
     """In another process: trains, says when 3 steps are done, and waits for a signal."""
 
+    came, wake = os.pipe()  # not signal.pause(), which misses a signal that comes before it
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+
     def wait(step: int) -> None:
         if step == 3:
             print("stepped", flush=True)
-            signal.pause()
+            os.read(came, 1)
 
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(sources, "load_digits", random_digits)
@@ -176,7 +155,7 @@ def child(folder: str) -> None:
             sys.exit(130)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_process_that_is_stopped_can_be_resumed(number: signal.Signals, tmp_path: Path, watch: Watch) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     clips, _ = undisturbed(whole, watch)
@@ -271,6 +250,7 @@ def test_a_run_leaves_what_its_module_says(tmp_path: Path) -> None:
     assert files - logs == {
         "run.json",
         "checkpoints/last.ckpt",
+        "checkpoints/previous.ckpt",
         "checkpoints/best.ckpt",
         "weights/weights.safetensors",
         "weights/config.json",
@@ -370,7 +350,7 @@ def test_a_best_that_was_removed_is_forgotten(tmp_path: Path, watch: Watch, monk
 def test_checkpoints_of_lightnings_own_class_are_gone_on_with(tmp_path: Path, watch: Watch) -> None:
     undisturbed(tmp_path, watch)
     keys = [key for key in checkpoint(tmp_path)["callbacks"] if "monitor" in key]
-    assert len(keys) == 2
+    assert len(keys) == 3
     assert all(key.startswith("ModelCheckpoint{") for key in keys)
 
 
@@ -481,10 +461,14 @@ def test_impossible_settings_leave_no_folder(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_disk_that_fills_up_is_an_output_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*arguments: Any, **options: Any) -> None:
+def test_a_disk_without_room_for_one_checkpoint_is_an_output_error(
+    tmp_path: Path, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pl.Trainer, "save_checkpoint", full)
+    monkeypatch.setattr(checkpoints, "flush", full)
     with pytest.raises(OutputError, match="No space left"):
         run.train(SETTINGS, tmp_path, device="cpu")
+    assert len(watch.rates) == 2  # the steps before the first validation
+    assert not (tmp_path / "checkpoints").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,8 +119,9 @@ class TrainingCurves:
         path: Path | None = None
         try:
             for path in paths:
-                with path.open(newline="", encoding="utf-8") as file:
-                    new = list(csv.DictReader(file))
+                text = path.read_bytes().decode("utf-8")
+                text = text[: text.rfind("\n") + 1]  # a process that was killed may have left part of a row
+                new = list(csv.DictReader(text.splitlines()))
                 first = min((int(row["step"]) for row in new), default=0)
                 rows = [row for row in rows if int(row["step"]) < first] + new
             train, validation = (_series(rows, stage) for stage in ("train", "validation"))
@@ -139,8 +141,8 @@ class TrainingCurves:
 
 
 def _series(rows: list[dict[str, str]], stage: str) -> tuple[list[float], list[int], list[float]]:
-    """Seconds, steps and loss of the rows that have a loss of this stage."""
-    logged = [row for row in rows if row.get(f"{stage}/loss")]
+    """Seconds, steps and loss of the rows that have a loss of this stage, but for steps that were skipped."""
+    logged = [row for row in rows if (loss := row.get(f"{stage}/loss")) and math.isfinite(float(loss))]
     return (
         [float(row[f"{stage}/seconds"]) for row in logged],
         [int(row["step"]) for row in logged],

@@ -1,18 +1,25 @@
-"""Progress, logged speed, and averaged weights."""
+"""Progress, logged speed, averaged weights, steps that are passed over, and stopping when asked."""
 
+import math
 import signal
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.callbacks import Callback, WeightAveraging
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from torch import Tensor
+from torch.nn.utils import get_total_norm
+from torch.optim import Optimizer
 
+from frame_forecast.errors import warn_on_the_way
+from frame_forecast.training.checkpoints import validation_is_due
 from frame_forecast.training.module import TrainingModule
 
 
@@ -76,6 +83,62 @@ class Speed(Callback):
         self.elapsed = state_dict["elapsed"]
 
 
+class SkipBrokenSteps(Callback):
+    """Passes over steps whose loss or gradient is not finite, and ends training after several in a row.
+
+    Such a step counts as one, with its clips, but leaves weights and moments as they are.
+
+    Attributes:
+        skipped: how many in all, the time before a resume included.
+        in_a_row: how many at the moment.
+    """
+
+    MOST_IN_A_ROW = 5
+
+    def __init__(self) -> None:
+        self.skipped = 0
+        self.in_a_row = 0
+        self._loss = torch.zeros(())
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether it ended training."""
+        return self.in_a_row >= self.MOST_IN_A_ROW
+
+    def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
+        self._loss = loss.detach()
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
+    ) -> None:
+        gradients = [parameter.grad for parameter in pl_module.parameters() if parameter.grad is not None]
+        finite = bool((self._loss + get_total_norm(gradients)).isfinite())
+        if trainer.strategy.reduce_boolean_decision(finite):
+            self.in_a_row = 0
+            return
+        optimizer.zero_grad()  # to None, and the optimiser passes over parameters without a gradient
+        if self.skipped == 0:
+            warn_on_the_way(
+                f"step {trainer.global_step}: a loss or gradient that is not finite",
+                f"the step is skipped, as others like it will be; {self.MOST_IN_A_ROW} in a row end training",
+                "train/skipped_steps in metrics.csv counts them",
+            )
+        self.skipped += 1
+        self.in_a_row += 1
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        pl_module.log("train/skipped_steps", float(self.skipped))
+        trainer.should_stop = trainer.should_stop or self.gave_up
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"skipped": self.skipped}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.skipped = state_dict["skipped"]
+
+
 class BudgetBar(Callback):
     """A bar over the budget: loss, clips a second, time left.
 
@@ -102,7 +165,8 @@ class BudgetBar(Callback):
         self._started = time.monotonic()
         self._share_at_start = pl_module.budget_share()
         self._task = self._progress.add_task("", total=1.0, status="")
-        self._progress.start()
+        with suppress(OSError):  # the console may be a file on a disk that is full, which is to end no training
+            self._progress.start()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -110,25 +174,32 @@ class BudgetBar(Callback):
         assert isinstance(pl_module, TrainingModule)
         share = pl_module.budget_share()
         loss = float(outputs["loss"])
-        self._loss = loss if self._loss is None else 0.9 * self._loss + 0.1 * loss
+        if math.isfinite(loss):
+            self._loss = loss if self._loss is None else 0.9 * self._loss + 0.1 * loss
         done = share - self._share_at_start
         left = (time.monotonic() - self._started) * (1 - share) / done if done > 0 else 0.0
         speed = trainer.callback_metrics.get("train/clips_per_second")
-        status = f"loss {self._loss:.4f}  {float(speed or 0):5.1f} clips/s  {int(left // 60)}:{int(left % 60):02d} left"
+        smooth = "?" if self._loss is None else f"{self._loss:.4f}"
+        status = f"loss {smooth}  {float(speed or 0):5.1f} clips/s  {int(left // 60)}:{int(left % 60):02d} left"
         self._progress.update(self._task, completed=share, status=status)
         if not self._console.is_terminal and int(10 * share) > self._tenths:
             self._tenths = int(10 * share)
-            self._console.print(f"training {share:4.0%}  {status}")
+            with suppress(OSError):
+                self._console.print(f"training {share:4.0%}  {status}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._progress.stop()
+        self._stop()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        self._progress.stop()
+        self._stop()
+
+    def _stop(self) -> None:
+        with suppress(OSError):
+            self._progress.stop()
 
 
 class StopWhenAsked(Callback):
-    """On Ctrl-C or SIGTERM ends the step in progress, writes a checkpoint and stops.
+    """On Ctrl-C, SIGTERM or the terminal's end, finishes the step in progress, writes a checkpoint and stops.
 
     The checkpoint is the one that an undisturbed run passes through, so a resumed run ends the same.
 
@@ -143,7 +214,11 @@ class StopWhenAsked(Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if threading.current_thread() is threading.main_thread():  # only there may handlers be set
-            for number in (signal.SIGINT, signal.SIGTERM):
+            numbers = [signal.SIGINT, signal.SIGTERM]
+            hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+            if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:  # as nohup has it
+                numbers.append(hangup)
+            for number in numbers:
                 self._handlers[number] = signal.signal(number, self._ask)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
@@ -156,9 +231,8 @@ class StopWhenAsked(Callback):
     ) -> None:
         if self.asked and not trainer.should_stop:
             trainer.should_stop = True
-            interval = trainer.val_check_batch  # None if validations follow the clock
-            if interval and trainer.global_step % interval == 0:
-                return  # validation is due, and writes the checkpoint when it ends
+            if validation_is_due(trainer):
+                return
             # Here, not at the end of the fit: by then the averaged weights are the model's.
             trainer.save_checkpoint(self._checkpoint)
             trainer.limit_val_batches = 0  # a stop brings a validation that no undisturbed run has

@@ -31,14 +31,16 @@ def clip_loss(prediction: Tensor, batch: Batch, given: Tensor, kind: str) -> Ten
             `_FAINT` count little.
 
     Returns:
-        A scalar.
+        A scalar; NaN where the prediction of a target is.
     """
     target = (batch.known & given[:, :, None, None, None]).expand_as(prediction)
     truth = torch.where(target, batch.frames, torch.zeros((), device=prediction.device))
     elementwise = F.binary_cross_entropy if kind == "cross_entropy" else F.mse_loss
+    broken = prediction.isnan()  # torch's cross entropy would raise an error, and on a GPU leave it unusable
     # Autocast refuses this loss, because half precision cannot tell 1 from nearly 1.
     with torch.autocast(prediction.device.type, enabled=False):
-        loss = elementwise(prediction.float(), truth, reduction="none")
+        loss = elementwise(prediction.float().masked_fill(broken, 0.5), truth, reduction="none")
+    loss = loss.masked_fill(broken, torch.nan)
     loss = torch.where(target, loss, torch.zeros((), device=loss.device))
     if kind == "log_mse":
         pixels = target.flatten(2).sum(dim=2)  # of each frame

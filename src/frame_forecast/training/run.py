@@ -5,6 +5,7 @@
     RUN/run.json               what was asked for: `train --resume RUN` needs nothing else
     RUN/logs/version_0/        metrics.csv, TensorBoard events; a resumed run adds version_1
     RUN/checkpoints/last.ckpt  everything that training goes on from
+    RUN/checkpoints/previous.ckpt  the last one before it, should it be damaged
     RUN/checkpoints/best.ckpt  the same, where validation was best
     RUN/weights/               the averaged weights of the better of best and final
 """
@@ -16,7 +17,6 @@ from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
-import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from rich.console import Console
 from torch.utils.data import DataLoader
@@ -30,8 +30,8 @@ from frame_forecast.devices import BYTES_A_PIXEL, check_memory, choose_device
 from frame_forecast.errors import ConfigError, DataError, WeightsError
 from frame_forecast.files import writing
 from frame_forecast.models import Model, find, override
-from frame_forecast.training.callbacks import Speed, StopWhenAsked
-from frame_forecast.training.checkpoints import LAST, check_checkpoints
+from frame_forecast.training.callbacks import SkipBrokenSteps, Speed, StopWhenAsked
+from frame_forecast.training.checkpoints import LAST, prepare_to_resume, read_checkpoint
 from frame_forecast.training.module import TrainingModule
 from frame_forecast.training.settings import RunClips, RunSettings
 from frame_forecast.training.trainer import build_trainer, interruptible, quiet
@@ -55,7 +55,8 @@ def train(
     Args:
         settings: what to train, on what, how long.
         folder: of the run; see the module's text for what it will hold.
-        resume: go on from ``folder/checkpoints/last.ckpt``: same clips, schedule and state.
+        resume: go on from ``folder/checkpoints/last.ckpt``, or the one before it if that is damaged: same clips,
+            schedule and state.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         console: where progress is shown; None = nowhere.
 
@@ -63,9 +64,11 @@ def train(
         The folder of the weights.
 
     Raises:
-        ConfigError: settings that do not exist or cannot work; a device that is not there.
+        ConfigError: settings that do not exist or cannot work, or, to resume, others than those that the run was
+            begun with; a device that is not there.
         DataError: data that are damaged, or other than those that the run was begun on.
-        WeightsError: weights to start from, or a checkpoint, that do not fit or are damaged.
+        WeightsError: weights to start from, or a checkpoint, that do not fit or are damaged; steps whose loss or
+            gradient was not finite, too many in a row, after the best weights until then were written.
         OutputError: the disk is full or read-only.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the checkpoint is written.
     """
@@ -83,6 +86,10 @@ def train(
         )
     if settings.start is not None and not resume:
         weights.load_into(model, Path(settings.start))
+    module = TrainingModule(model, config, settings.budget)
+    module.save_hyperparameters(settings.lasting(model.config), logger=False)
+    if resume:
+        prepare_to_resume(folder, module)
     device = choose_device(device)
     _check_memory(settings, model, device)
     sources = {
@@ -114,9 +121,6 @@ def train(
         settings.save(folder)
         if settings.start is None:
             _start_at_mean(model, sources["train"])
-    module = TrainingModule(model, config, settings.budget)
-    if resume:
-        check_checkpoints(folder, module)
     data = _Data(sources["train"], sources["validation"], module)
     last = folder / LAST
     stop = StopWhenAsked(last)
@@ -125,7 +129,16 @@ def train(
         trainer.fit(module, datamodule=data, ckpt_path=last if resume else None, weights_only=True)
         if stop.asked:
             raise KeyboardInterrupt
-        return _release(settings, folder, module, trainer, data)
+        written = _release(settings, folder, module, trainer, data)
+    broken = next(callback for callback in trainer.callbacks if isinstance(callback, SkipBrokenSteps))  # pyright: ignore[reportAttributeAccessIssue]
+    if broken.gave_up:
+        raise WeightsError(
+            f"step {trainer.global_step}: the loss or its gradient was not finite {broken.in_a_row} times in a row",
+            "finite numbers",
+            f"{written} has the best weights until then: begin a new run --from {folder} with lower learning_rate and "
+            "muon_learning_rate, or with precision=float32",
+        )
+    return written
 
 
 def _check_memory(settings: RunSettings, model: Model, device: str) -> None:
@@ -195,8 +208,7 @@ def _release(settings: RunSettings, folder: Path, module: TrainingModule, traine
             f"a validation loss of {final}", "a finite one", "set a lower learning_rate and muon_learning_rate"
         )
     if final != min(losses):  # NaN is never equal
-        state = torch.load(best.best_model_path, weights_only=True, map_location="cpu")["state_dict"]
-        module.load_state_dict(state)
+        module.load_state_dict(read_checkpoint(Path(best.best_model_path))["state_dict"])
     speed = next(callback for callback in trainer.callbacks if isinstance(callback, Speed))  # pyright: ignore[reportAttributeAccessIssue]
     config, source = settings.train, data.sources[0]
     frames = config.context + config.horizon

@@ -12,7 +12,7 @@ import numpy as np
 from frame_forecast.data.moving_mnist import MovingMnistConfig
 from frame_forecast.data.sources import ClipConfig, ClipSource, usual_config
 from frame_forecast.errors import ConfigError
-from frame_forecast.files import replacing
+from frame_forecast.files import flush, replacing
 from frame_forecast.models import override
 from frame_forecast.training.config import Budget, TrainConfig
 
@@ -69,6 +69,22 @@ class RunSettings:
         """Writes ``folder/run.json``."""
         with replacing(folder / "run.json") as temporary:
             temporary.write_text(json.dumps({"schema": 1, **dataclasses.asdict(self)}, indent=2) + "\n")
+            flush(temporary)
+        flush(folder)
+
+    def lasting(self, config: Any) -> dict[str, Any]:
+        """What may not change while a run goes on, which its checkpoints keep: all but how long it is, and what it
+        began with.
+
+        Args:
+            config: of the model, complete.
+        """
+        fields = dataclasses.asdict(self)
+        return {
+            "preset": self.preset,
+            "model": dataclasses.asdict(config),
+            **{name: fields[name] for name in ("train", "data", "frames")},
+        }
 
     @classmethod
     def read(cls, folder: Path) -> "RunSettings":

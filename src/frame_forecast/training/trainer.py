@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,13 +13,16 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, Timer
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from rich.console import Console
 
 from frame_forecast.devices import choose_precision
-from frame_forecast.training.callbacks import BudgetBar, Speed, StopWhenAsked, WarmedUpAverage
-from frame_forecast.training.checkpoints import BEST, LAST, MovableCheckpoint
+from frame_forecast.training.callbacks import BudgetBar, SkipBrokenSteps, Speed, StopWhenAsked, WarmedUpAverage
+from frame_forecast.training.checkpoints import BEST, LAST, MovableCheckpoint, SafeCheckpoints, TimedCheckpoint
 from frame_forecast.training.config import Budget, TrainConfig
+from frame_forecast.training.logs import BriefTensorBoardLogger, PatientCSVLogger
+
+CHECKPOINT_EVERY = timedelta(minutes=10)
+"""At most so much training is lost by a crash."""
 
 
 def build_trainer(
@@ -44,9 +48,11 @@ def build_trainer(
     callbacks: list[Callback] = [
         WarmedUpAverage(config.ema_decay),
         Speed(),
+        SkipBrokenSteps(),
         stop,
         MovableCheckpoint(filename=BEST.stem, monitor="validation/loss", **often),
         MovableCheckpoint(filename=LAST.stem, **often),
+        TimedCheckpoint(CHECKPOINT_EVERY, filename=LAST.stem, **often),
     ]
     if console is not None:
         callbacks.append(BudgetBar(console))
@@ -67,8 +73,9 @@ def build_trainer(
         num_sanity_val_steps=0,
         gradient_clip_val=config.gradient_clip,
         log_every_n_steps=1 if (budget.steps or 0) <= 10_000 and (budget.seconds or 0) <= 3600 else 50,
-        logger=[kind(folder, name="logs", version=attempt) for kind in (CSVLogger, TensorBoardLogger)],
+        logger=[kind(folder, name="logs", version=attempt) for kind in (PatientCSVLogger, BriefTensorBoardLogger)],
         callbacks=callbacks,
+        plugins=[SafeCheckpoints()],
         enable_progress_bar=False,
         enable_model_summary=False,
     )
@@ -82,16 +89,24 @@ def log_folders(folder: Path) -> list[Path]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps Lightning's advice away from users, who have no use for it."""
+    """Keeps Lightning's advice away from users, who have no use for it, and a traceback of the thread that writes
+    for TensorBoard, whose error its logger reports."""
     logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
+    level, show = logger.level, threading.excepthook
+
+    def show_others(given: threading.ExceptHookArgs) -> None:
+        if type(given.thread).__name__ != "_AsyncWriterThread":
+            show(given)
+
     logger.setLevel(logging.ERROR)
+    threading.excepthook = show_others
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")
             yield
     finally:
         logger.setLevel(level)
+        threading.excepthook = show
 
 
 @contextmanager

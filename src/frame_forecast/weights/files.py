@@ -15,7 +15,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from frame_forecast.errors import ConfigError, ShapeError, WeightsError
-from frame_forecast.files import replacing
+from frame_forecast.files import flush, replacing
 from frame_forecast.models import Model, entry_of, override
 
 TENSORS = "weights.safetensors"
@@ -80,6 +80,9 @@ def save(folder: Path, model: Model, name: str, *, half: bool = False, **contrac
         temporary.mkdir()
         (temporary / TENSORS).write_bytes(tensors)
         (temporary / CONFIG).write_text(text + "\n")
+        for path in (temporary / TENSORS, temporary / CONFIG, temporary):
+            flush(path)
+    flush(folder.parent)
     return made
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from frame_forecast.errors import DataError
 from frame_forecast.io.base import require
 from frame_forecast.io.registry import register_reader, register_writer
 from frame_forecast.io.science import EXTRA, ScienceReader, ScienceWriter
@@ -82,6 +83,18 @@ def look_inside(path: Path, head: bytes, question: Callable[[Any], bool]) -> boo
         return False
 
 
+def check_own(path: Path, array: Any) -> None:
+    """Raises DataError for an array of an open file whose values are in other files: whoever made this one would have
+    chosen which files of this machine are read, and what of them stands in the result."""
+    virtual = array.is_virtual and any(source.file_name != "." for source in array.virtual_sources())
+    if array.external or virtual or Path(array.file.filename) != path:
+        raise DataError(
+            f"{path}, with values of {array.name} in other files",
+            "all of them in the file itself",
+            "copy it with a program that follows links, if you trust where they lead",
+        )
+
+
 def skeleton(file: Any, left_out: str) -> bytes:
     """An open HDF5 file's bytes without one array, and without others that are too large to keep."""
     h5py = require("h5py", EXTRA)
@@ -123,9 +136,12 @@ class Hdf5Reader(ScienceReader):
                 if hasattr(one, "shape") and one.shape is not None:
                     storage = {key: getattr(one, key) for key in STORAGE}
                     attributes = {key: _plain(value) for key, value in one.attrs.items()}
-                    variables[name] = Variable(
-                        one.shape, one.dtype, attributes, one.__getitem__, None, one.chunks, storage
-                    )
+
+                    def read(index: Any, one: Any = one) -> np.ndarray:
+                        check_own(self.path, one)
+                        return one[index]
+
+                    variables[name] = Variable(one.shape, one.dtype, attributes, read, None, one.chunks, storage)
 
             file.visititems(visit)
             yield Dataset(variables, {})

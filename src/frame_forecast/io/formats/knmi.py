@@ -14,7 +14,7 @@ import numpy as np
 
 from frame_forecast.header import Header
 from frame_forecast.io.base import Frame, Reader, Writer, check_frame_size, require, unreadable
-from frame_forecast.io.formats.hdf5 import SKELETON, STORAGE, Disk, look_inside, skeleton
+from frame_forecast.io.formats.hdf5 import SKELETON, STORAGE, Disk, check_own, look_inside, skeleton
 from frame_forecast.io.packing import Packing
 from frame_forecast.io.rain import rain_scale
 from frame_forecast.io.registry import register_reader, register_writer
@@ -89,7 +89,9 @@ class KnmiReader(Reader):
     def __iter__(self) -> Iterator[Frame]:
         times = self.header.times
         with require("h5py", EXTRA).File(self.path) as file:
-            values, known = self._packing.unpack(file[self._name][()][None])
+            data = file[self._name]
+            check_own(self.path, data)
+            values, known = self._packing.unpack(data[()][None])
         yield Frame(values, known, None if times is None else times[0])
 
 

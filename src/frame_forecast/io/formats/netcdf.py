@@ -9,7 +9,7 @@ import numpy as np
 
 from frame_forecast.errors import ConfigError, DataError
 from frame_forecast.io.base import require
-from frame_forecast.io.formats.hdf5 import CACHE_BYTES, HDF5_MAGIC, STORAGE, DiskWriter, look_inside
+from frame_forecast.io.formats.hdf5 import CACHE_BYTES, HDF5_MAGIC, STORAGE, DiskWriter, check_own, look_inside
 from frame_forecast.io.registry import register_reader, register_writer
 from frame_forecast.io.science import EXTRA, ScienceReader
 from frame_forecast.io.variables import Dataset, Kept, Variable
@@ -54,7 +54,7 @@ class NetcdfReader(ScienceReader):
                 if self._group and self._group not in file:
                     raise ConfigError(f"group {self._group!r} of {self.path}", "one of the file", "check the variable")
                 group = file[self._group] if self._group else file
-                variables = {name: _variable(one, group) for name, one in group.variables.items()}
+                variables = {name: _variable(self.path, one, group) for name, one in group.variables.items()}
                 yield Dataset(variables, dict(group.attrs))
 
     def own_meta(self, dataset: Dataset) -> dict[str, Any]:
@@ -67,15 +67,20 @@ def _has_dimensions(file: Any) -> bool:
     )
 
 
-def _variable(one: Any, group: Any) -> Variable:
+def _variable(path: Path, one: Any, group: Any) -> Variable:
     stored = one._h5ds
+
+    def read(index: Any) -> np.ndarray:
+        check_own(path, stored)
+        return np.asarray(one[index])
+
     storage = {key: getattr(stored, key) for key in STORAGE}
     storage["unlimited"] = tuple(dim for dim in one.dimensions if group.dimensions[dim].isunlimited())
     return Variable(
         one.shape,
         stored.dtype,
         dict(one.attrs),
-        lambda index: np.asarray(one[index]),
+        read,
         tuple(one.dimensions),
         stored.chunks,
         storage,
