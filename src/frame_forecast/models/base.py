@@ -7,9 +7,21 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from frame_forecast.errors import ShapeError
+from frame_forecast.errors import ConfigError, ShapeError
 
 TASKS = ("forecast", "recreate", "reconstruct")
+_MOST_LAYERS = 1000  # they are made one by one
+_MOST = 10**6
+
+
+def check_counts(**counts: int) -> None:
+    """Raises ConfigError unless each count of a config can be built; ``layers`` is one of layers, ``kernel`` odd."""
+    for name, count in counts.items():
+        most = _MOST_LAYERS if name == "layers" else _MOST
+        if not 1 <= count <= most:
+            raise ConfigError(f"{name}={count}", f"1 to {most}", f"set another {name}")
+    if counts.get("kernel", 1) % 2 == 0:
+        raise ConfigError(f"kernel={counts['kernel']}", "an odd number", "set another kernel")
 
 
 class Model(nn.Module, abc.ABC):
@@ -110,6 +122,11 @@ class Model(nn.Module, abc.ABC):
     def output_layers(self) -> list[nn.Linear | nn.Conv2d]:
         """The layers that pixels, or choices between them, come from: their rows are no features of one space,
         which the optimiser should know."""
+
+    def penalties(self) -> dict[str, Tensor]:
+        """What training adds to its loss, weighted, by name: scalars of the last `forward` that gradients were kept
+        of, each given once. Most models have none."""
+        return {}
 
     def start_at_mean(self, mean: float) -> None:
         """Starts pixels at their mean, in (0, 1); here by the biases of output layers right before a sigmoid."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from frame_forecast.errors import ConfigError
 from frame_forecast.models.registry import register
 from frame_forecast.models.sequence_autoencoder import Form, SequenceAutoencoder, check_config
 from frame_forecast.nn.cells import ConvLstmCell, LstmCell, State
@@ -42,8 +41,6 @@ class ConvLstmAutoencoderConfig:
             layers=self.layers,
             kernel=self.kernel,
         )
-        if self.kernel % 2 == 0:
-            raise ConfigError(f"kernel={self.kernel}", "an odd number", "set another kernel")
 
 
 @register(

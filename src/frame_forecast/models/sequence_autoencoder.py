@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from frame_forecast.errors import ConfigError
 from frame_forecast.masks import context_lengths
-from frame_forecast.models.base import Model
+from frame_forecast.models.base import Model, check_counts
 from frame_forecast.nn.cells import LstmCell, State
 from frame_forecast.nn.unroll import unroll
 
@@ -23,18 +23,13 @@ _TASKS: dict[str, frozenset[str]] = {
     "prediction": frozenset({"forecast"}),
     "composite": frozenset({"forecast", "reconstruct"}),
 }
-_MOST_LAYERS = 1000  # they are made one by one
-_MOST = 10**6
 
 
 def check_config(form: str, **counts: int) -> None:
     """Raises ConfigError unless ``form`` is one of the three and each count can be built."""
     if form not in _TASKS:
         raise ConfigError(f"form={form!r}", " or ".join(_TASKS), "set form to one of these")
-    for name, count in counts.items():
-        most = _MOST_LAYERS if name == "layers" else _MOST
-        if not 1 <= count <= most:
-            raise ConfigError(f"{name}={count}", f"1 to {most}", f"set another {name}")
+    check_counts(**counts)
 
 
 class SequenceAutoencoder(Model):
