@@ -35,6 +35,7 @@ class Model(nn.Module, abc.ABC):
         passes: how it reconstructs. 1: the clip goes through the model's state, everything
             observed. n > 1: it predicts each frame from others, in n interleaved passes over the
             clip; pass p hides the frames t with ``t % n == p`` and keeps their predictions.
+        causal: whether it gives each frame before it reads it, so that in training it may read any.
         config: the frozen dataclass that the model was built from.
         channels: C of the frames, None = any.
         frame_size: ``(H, W)`` if the model is fixed to one size, None = any.
@@ -44,6 +45,7 @@ class Model(nn.Module, abc.ABC):
 
     tasks: frozenset[str]
     passes: int = 1
+    causal: bool = False
     config: Any
     channels: int | None = None
     frame_size: tuple[int, int] | None = None

@@ -65,6 +65,7 @@ class CausalModel(Model):
     """
 
     tasks = frozenset({"forecast", "recreate"})
+    causal = True
 
     def __init__(self, config: CausalConfig, cells: Sequence[Cell]) -> None:
         super().__init__()

@@ -30,7 +30,7 @@ class PredRnnConfig(CausalConfig):
 
 
 class SpatioTemporalLstmCell(nn.Module):
-    """One step of one layer (equation 3 of the first paper, 5 of the second; ``*`` is a convolution)::
+    """One step of one layer, the equations of ST-LSTM in both papers (see `PredRnn`); ``*`` is a convolution::
 
         i, f, o = sigmoid(W_x * x + W_h * h + b);  g = tanh(W_x * x + W_h * h + b)
         i', f' = sigmoid(W'_x * x + W_m * m + b'); g' = tanh(W'_x * x + W_m * m + b')
@@ -133,13 +133,15 @@ def _likeness(a: Tensor, b: Tensor) -> Tensor:
 )
 class PredRnn(CausalModel):
     """A stack of spatiotemporal LSTM cells (Wang et al., "PredRNN: recurrent neural networks for predictive
-    learning using spatiotemporal LSTMs", NeurIPS 2017, equation 3 and figure 2), with patches, sizes and
-    head as benchmarks use them; a sigmoid gives pixels, as in `ConvLstm`.
+    learning using spatiotemporal LSTMs", NeurIPS 2017: the memory flow of section 3.1 with the ST-LSTM of
+    section 3.2, whose equations `SpatioTemporalLstmCell` has), with patches, sizes and head as benchmarks use
+    them; a sigmoid gives pixels, as in `ConvLstm`.
 
     ``predrnn_v2`` (Wang et al., "PredRNN: a recurrent neural network for spatiotemporal predictive learning",
-    TPAMI 2022) is the same network, whose two memories are kept from learning the same (equation 6): what
-    each gains in a step passes through one 1x1 convolution, and the cosine between both, of either sign, is a
-    penalty on training. It goes with reverse scheduled sampling, a setting of training (``sampling=reverse``).
+    TPAMI 2022) is the same network, whose two memories are kept from learning the same (its memory decoupling
+    loss): what each gains in a step passes through one 1x1 convolution, and the magnitude of the cosine between
+    both, averaged over channels, layers and steps, is a penalty on training. It goes with reverse scheduled
+    sampling, a setting of training (``sampling=reverse``).
 
     The presets have 23,842,320 and 23,858,704 parameters. 23.8 and 23.9 million are published; the 3,600 biases,
     which the paper has, are not in those.

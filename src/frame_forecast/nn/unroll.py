@@ -97,6 +97,4 @@ def _unroll_together(
 
 def _keep_where(going: Tensor, new: State, old: State) -> State:
     """The new state of clips that are still going, the old one of those that have ended."""
-    return tuple(
-        torch.where(going.reshape(-1, *[1] * (n.ndim - 1)), n, o) for n, o in zip(new, old, strict=True)
-    )
+    return tuple(torch.where(going.reshape(-1, *[1] * (n.ndim - 1)), n, o) for n, o in zip(new, old, strict=True))
