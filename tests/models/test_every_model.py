@@ -17,7 +17,7 @@ FORMS = ("reconstruction", "prediction", "composite")
 
 
 def variants() -> list[tuple[str, dict]]:
-    """Every model in every form, conditional or not, where it has those; with what it may start from; with its penalty."""
+    """Every model in every form, conditional or not, where it has those; with a start from flow; with its penalty."""
     chosen: list[tuple[str, dict]] = []
     for name, entry in ENTRIES.items():
         if hasattr(entry.tiny, "form"):
