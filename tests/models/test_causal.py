@@ -139,7 +139,7 @@ def test_memory_zigzags_through_layers_and_steps() -> None:
     frame, expected = frames[:, 0], []
     for t in range(7):
         x = F.pixel_unshuffle(frame, 2)
-        for number, layer in enumerate(zigzag.layers):
+        for number, layer in enumerate((zigzag.lowest, *zigzag.above)):
             h[number], c[number], m, _, _ = layer(layer.input(x), h[number], c[number], m)
             x = h[number]
         expected.append(F.pixel_shuffle(torch.sigmoid(model.head(x)), 2))
@@ -247,7 +247,7 @@ def test_decoupling_is_the_mean_cosine_of_what_both_memories_gained() -> None:
     (zigzag,) = model.cells
     x = F.pixel_unshuffle(frames[:, 0], 4)
     zeros = torch.zeros(2, 6, 2, 2)
-    *_, gain_c, gain_m = zigzag.layers[0](zigzag.layers[0].input(x), zeros, zeros, zeros)
+    *_, gain_c, gain_m = zigzag.lowest(zigzag.lowest.input(x), zeros, zeros, zeros)
     weight = zigzag.adapter.weight[:, :, 0, 0]
     a, b = (torch.einsum("kd,bdhw->bkhw", weight, gain).flatten(2) for gain in (gain_c, gain_m))
     cosine = (a * b).sum(dim=2) / (a.norm(dim=2) * b.norm(dim=2))

@@ -36,6 +36,7 @@ class Model(nn.Module, abc.ABC):
             observed. n > 1: it predicts each frame from others, in n interleaved passes over the
             clip; pass p hides the frames t with ``t % n == p`` and keeps their predictions.
         causal: whether it gives each frame before it reads it, so that in training it may read any.
+        exports: whether torch computes all of it, so that `export` can record a graph.
         config: the frozen dataclass that the model was built from.
         channels: C of the frames, None = any.
         frame_size: ``(H, W)`` if the model is fixed to one size, None = any.
@@ -46,6 +47,7 @@ class Model(nn.Module, abc.ABC):
     tasks: frozenset[str]
     passes: int = 1
     causal: bool = False
+    exports: bool = True
     config: Any
     channels: int | None = None
     frame_size: tuple[int, int] | None = None

@@ -117,7 +117,7 @@ class CausalModel(Model):
         if steps < 1:
             return torch.zeros_like(frames)
         way = -1 if backwards else 1
-        clip = torch.arange(len(frames), device=frames.device)[:, None]
+        clip = torch.arange(frames.shape[0], device=frames.device)[:, None]
         step = torch.arange(steps + 1, device=frames.device)
         order = (start[:, None] + way * step).clamp(0, T - 1)
         seen = observed[clip, order] & (step < length[:, None])[:, :, None, None, None]
@@ -140,7 +140,7 @@ class CausalModel(Model):
         x, drawn = pixels[0], []
         if known > 0:
             outputs, states = unroll(cells, states, inputs=pixels[:known])
-            drawn = list(self._draw(outputs[-1].flatten(0, 1)).unflatten(0, (known, B)).unbind())
+            drawn = list(self._draw(outputs[-1].flatten(0, 1)).chunk(known))
             x = torch.where(seen[known], pixels[known], drawn[-1])
 
         def feed(outputs: list[Tensor]) -> Tensor:
@@ -149,15 +149,16 @@ class CausalModel(Model):
 
         _, states = unroll(cells, states, steps=T - 1 - known, first=x, feed=feed)
         self._finish(states, T - 1)
-        return F.pixel_shuffle(torch.stack(drawn, dim=1), self.config.patch)[..., :H, :W]
+        shuffled = F.pixel_shuffle(torch.stack(drawn, dim=1).flatten(0, 1), self.config.patch)
+        return shuffled.view(B, T - 1, *shuffled.shape[1:])[..., :H, :W]
 
     def _patches(self, frames: Tensor, outside: bool = False) -> Tensor:
         """``(B, T, C, H, W)`` to ``(T, B, C * p * p, h, w)``, channels last in memory, filled up with ``outside``."""
         p = self.config.patch
-        _, _, _, H, W = frames.shape
-        padded = F.pad(frames.transpose(0, 1), (0, -W % p, 0, -H % p), value=outside)
-        patches = F.pixel_unshuffle(padded, p)
-        return patches.movedim(2, -1).contiguous().movedim(-1, 2)
+        B, T, _, H, W = frames.shape
+        padded = F.pad(frames.transpose(0, 1).flatten(0, 1), (0, -W % p, 0, -H % p), value=outside)
+        patches = F.pixel_unshuffle(padded, p).contiguous(memory_format=torch.channels_last)
+        return patches.view(T, B, *patches.shape[1:])
 
     def _draw(self, outputs: Tensor) -> Tensor:
         """Pixels in [0, 1] ``(N, C * p * p, h, w)`` of the highest cell's outputs ``(N, hidden, h, w)``."""

@@ -88,7 +88,7 @@ class ConvLstmAutoencoder(SequenceAutoencoder):
     def _initial_state(self, cell: LstmCell, frames: Tensor) -> State:
         B, _, _, H, W = frames.shape
         p = self.config.patch
-        zeros = frames.new_zeros((B, cell.hidden, -(-H // p), -(-W // p)))
+        zeros = frames.new_zeros((B, cell.hidden, (H + p - 1) // p, (W + p - 1) // p))
         return zeros, zeros
 
     def _logits(self, features: Tensor, height: int, width: int) -> Tensor:

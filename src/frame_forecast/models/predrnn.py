@@ -101,20 +101,22 @@ class _Zigzag(Cell):
     def __init__(self, config: PredRnnConfig) -> None:
         super().__init__()
         inputs = [config.pixels] + [config.hidden] * (config.layers - 1)
-        self.layers = nn.ModuleList(SpatioTemporalLstmCell(n, config.hidden, config.kernel) for n in inputs)
+        self.lowest, *above = [SpatioTemporalLstmCell(n, config.hidden, config.kernel) for n in inputs]
+        self.above = nn.ModuleList(above)
         self.adapter = nn.Conv2d(config.hidden, config.hidden, 1, bias=False) if config.decoupling else None
 
     def project(self, x: Tensor) -> Tensor:
-        return self.layers[0].input(x)
+        return self.lowest.input(x)
 
     def forward(self, projected: Tensor | None, state: State) -> tuple[Tensor, State]:
-        penalty, m, *layers = state
+        assert projected is not None, "this cell has an input"
+        penalty, m, *before = state
         x, after = projected, []
-        for number, layer in enumerate(self.layers):
-            if number > 0:
-                x = layer.input(x)
-            x, c, m, gain_c, gain_m = layer(x, *layers[2 * number : 2 * number + 2], m)
-            after += [x, c]
+        layers = [self.lowest, *(layer for layer in self.above if isinstance(layer, SpatioTemporalLstmCell))]
+        for layer, h, c in zip(layers, before[::2], before[1::2], strict=True):
+            h, c, m, gain_c, gain_m = layer(x if layer is self.lowest else layer.input(x), h, c, m)
+            x = h
+            after += [h, c]
             if self.adapter is not None and torch.is_grad_enabled():
                 penalty = penalty + _likeness(self.adapter(gain_c), self.adapter(gain_m))
         return x, (penalty, m, *after)

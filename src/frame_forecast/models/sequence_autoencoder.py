@@ -87,7 +87,8 @@ class SequenceAutoencoder(Model):
         horizon = int((valid.sum(dim=1) - context).max())
         states = [self._initial_state(cell, frames) for cell in _cells(self.encoder)]
         if longest > 0:
-            embedded = self._embed(frames[:, :longest].transpose(0, 1).flatten(0, 1)).unflatten(0, (longest, B))
+            embedded = self._embed(frames[:, :longest].transpose(0, 1).flatten(0, 1))
+            embedded = embedded.view(longest, B, *embedded.shape[1:])
             ragged = bool((context != longest).any())
             _, states = unroll(_cells(self.encoder), states, inputs=embedded, lengths=context if ragged else None)
         backwards = self._decode("reconstruction", states, longest, frames)
@@ -96,7 +97,7 @@ class SequenceAutoencoder(Model):
         # Frame t of a clip is step context-1-t of the first decoder or t-context of the second.
         t = torch.arange(T, device=frames.device)[:, None]
         step = torch.where(t < context, context - 1 - t, longest + t - context)  # (T, B)
-        clip = torch.arange(B, device=frames.device)
+        clip = torch.arange(frames.shape[0], device=frames.device)
         # A shorter clip's padding points past the last step; the base class blanks it.
         return given[step.clamp(max=len(given) - 1), clip].transpose(0, 1)
 
@@ -113,7 +114,7 @@ class SequenceAutoencoder(Model):
 
         if not self.conditional:
             layers, _ = unroll(cells, states, steps=steps)
-            return to_frames(*(layer.flatten(0, 1) for layer in layers)).unflatten(0, (steps, B))
+            return torch.stack(to_frames(*(layer.flatten(0, 1) for layer in layers)).chunk(steps))
 
         given: list[Tensor] = []
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from frame_forecast.devices import tracing
 from frame_forecast.nn.cells import Cell, LstmCell, State
 from frame_forecast.nn.scan import scan
 
@@ -52,8 +53,10 @@ def unroll(
         projected = None
         if below is not None:
             steps = len(below)
-            projected = cell.project(below.flatten(0, 1)).unflatten(0, below.shape[:2])
-        if lengths is None and isinstance(cell, LstmCell):
+            projected = cell.project(below.flatten(0, 1))
+            projected = projected.view(*below.shape[:2], *projected.shape[1:])
+        # A graph to export has no use for steps that write into one tensor.
+        if lengths is None and isinstance(cell, LstmCell) and not tracing():
             below, state = scan(cell, projected, state, steps)
         else:
             below, state = _loop(cell, projected, state, steps, lengths)
