@@ -258,6 +258,24 @@ def release(
     typer.echo(f"written and verified: {release(run, folder, scores or ())}")
 
 
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(help="A run, a folder of weights, or released weights.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write, such as model.onnx.")],
+    context: Annotated[int | None, typer.Option(help="Frames given; by default as trained.")] = None,
+    horizon: Annotated[int | None, typer.Option(help="Frames to forecast; by default as trained.")] = None,
+) -> None:
+    """Write a model as an ONNX graph that forecasts, checked against torch."""
+    from frame_forecast.export import export
+
+    graph = export(model, out, context=context, horizon=horizon)
+    size = "any size" if graph.size is None else "x".join(map(str, graph.size))
+    typer.echo(
+        f"written: {out}: {graph.context} frames in, {graph.horizon} out, of {graph.channels} channels and {size}; "
+        f"any batch; within {graph.difference:.1e} of torch"
+    )
+
+
 @data_app.command("show")
 def data_show() -> None:
     """What is found on this machine."""

@@ -54,6 +54,11 @@ def fast_bfloat16(device: str) -> bool:
     return device == "cpu" and torch.cpu._is_avx512_bf16_supported()
 
 
+def tracing() -> bool:
+    """Whether a model is being run to record a graph of it for other runtimes (see `export`)."""
+    return torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+
+
 def free_memory(device: str = "cpu") -> int | None:
     """Bytes that a device can still give, None where it does not tell."""
     if device.startswith("cuda"):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from frame_forecast.clip import Batch
 from frame_forecast.data.loaders import FixedBatches, TrainingBatches, to_unit
 from frame_forecast.data.masking import ForecastMasking
 
@@ -81,3 +82,16 @@ def test_a_window_cuts_clips_and_their_context_alike() -> None:
     batches = TrainingBatches(Numbered(), THREE, 2, window=lambda step: slice(1 + step, 5))
     observed = [batch.observed[0].flatten().tolist() for batch in islice(batches, 2)]
     assert observed == [[True, True, False, False], [True, False, False]]
+
+
+def test_sampling_gets_the_clips_numbers_and_the_step() -> None:
+    calls = []
+
+    def sample(batch: Batch, index: np.ndarray, step: int) -> Batch:
+        calls.append((index.tolist(), step))
+        return Batch(batch.frames, ~batch.observed, ~batch.held_out, batch.valid)
+
+    batches = TrainingBatches(Numbered(), THREE, 2, first_step=3, sampling=sample)
+    observed = [batch.observed[0].flatten().tolist() for batch in islice(batches, 2)]
+    assert calls == [([6, 7], 3), ([8, 9], 4)]
+    assert observed == [[False, False, False, True, True]] * 2

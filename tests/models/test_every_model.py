@@ -17,7 +17,7 @@ FORMS = ("reconstruction", "prediction", "composite")
 
 
 def variants() -> list[tuple[str, dict]]:
-    """Every model in every form, conditional or not, where it has those, and with what it may start from."""
+    """Every model in every form, conditional or not, where it has those; with a start from flow; with its penalty."""
     chosen: list[tuple[str, dict]] = []
     for name, entry in ENTRIES.items():
         if hasattr(entry.tiny, "form"):
@@ -26,6 +26,8 @@ def variants() -> list[tuple[str, dict]]:
             chosen.append((name, {}))
         if hasattr(entry.tiny, "flow"):
             chosen.append((name, {"flow": True}))
+        if hasattr(entry.tiny, "decoupling"):
+            chosen.append((name, {"decoupling": 0.1}))
     return chosen
 
 
@@ -122,7 +124,7 @@ def test_every_parameter_learns(model: Model) -> None:
     if not list(model.parameters()):
         assert not prediction.requires_grad
         return
-    ((prediction - batch.frames)[given] ** 2).sum().backward()
+    (((prediction - batch.frames)[given] ** 2).sum() + sum(model.penalties().values())).backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name

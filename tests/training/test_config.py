@@ -53,6 +53,8 @@ def test_a_budget_of_either_kind(limits: dict[str, Any]) -> None:
         ("warmup", 1.0),
         ("warmup", -0.1),
         ("grow_until", 1.0),
+        ("sampling", "backwards"),
+        ("sampling_until", 1.0),
         ("ema_decay", 1.0),
         ("ema_decay", math.nan),
         ("loss", "l1"),

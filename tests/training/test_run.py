@@ -447,7 +447,7 @@ def test_a_damaged_best_checkpoint_is_named_before_training_goes_on(tmp_path: Pa
     ("changes", "error"),
     [
         ({"preset": "copy_last", "model": {}}, ConfigError),
-        ({"preset": "conv_lstm"}, ConfigError),
+        ({"preset": "conv_lstn"}, ConfigError),
         ({"model": {"hiden": 4}}, ConfigError),
         ({"data": "mnist"}, ConfigError),
         ({"start": "nowhere"}, WeightsError),
@@ -472,3 +472,32 @@ def test_a_disk_without_room_for_one_checkpoint_is_an_output_error(
         run.train(SETTINGS, tmp_path, device="cpu")
     assert len(watch.rates) == 2  # the steps before the first validation
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_sampling_follows_the_schedule_and_a_penalty_is_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    observed, losses = [], []
+    training_step = TrainingModule.training_step
+
+    def watched(module: TrainingModule, batch: Batch, number: int) -> Tensor:
+        loss = training_step(module, batch, number)
+        observed.append(batch.observed.flatten(1))
+        losses.append((loss - module._loss(batch) - module.model.penalties()["decoupling"]).item())
+        return loss
+
+    monkeypatch.setattr(TrainingModule, "training_step", watched)
+    train = dataclasses.replace(TRAIN, tasks="forecast", batch_size=32, sampling="reverse", sampling_until=0.5)
+    settings = dataclasses.replace(SETTINGS, preset="predrnn_v2", train=train)
+    run.train(settings, tmp_path, device="cpu")
+    shown = [step[:, 1:3].float().mean().item() for step in observed]  # the first frame always is
+    revealed = [step[:, 3:].float().mean().item() for step in observed]
+    assert all(step[:, 0].all() for step in observed)
+    assert shown == pytest.approx([0.5, 0.5, 2 / 3, 1.0, 1.0, 1.0], abs=0.15)  # shares of the schedule 0, 1/3, 2/3, 1
+    assert revealed == pytest.approx([0.5, 0.5, 1 / 3, 0.0, 0.0, 0.0], abs=0.15)
+    assert losses == pytest.approx([0.0] * STEPS, abs=1e-6)
+
+
+def test_sampling_is_for_causal_models(tmp_path: Path) -> None:
+    settings = dataclasses.replace(SETTINGS, train=dataclasses.replace(TRAIN, sampling="scheduled"))
+    with pytest.raises(ConfigError, match="conv_lstm"):
+        run.train(settings, tmp_path, device="cpu")
+    assert not list(tmp_path.iterdir())

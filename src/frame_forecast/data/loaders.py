@@ -30,6 +30,7 @@ class TrainingBatches(IterableDataset[Batch]):
         window: which frames of its clips a step takes; None = all.
         first_step: the step to start with.
         process, processes: this process's rank and how many there are.
+        sampling: changes which frames of a batch are observed, by its clips' numbers and its step; None = nothing.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class TrainingBatches(IterableDataset[Batch]):
         first_step: int = 0,
         process: int = 0,
         processes: int = 1,
+        sampling: Callable[[Batch, np.ndarray, int], Batch] | None = None,
     ) -> None:
         self.source = source
         self.masking = masking
@@ -49,6 +51,7 @@ class TrainingBatches(IterableDataset[Batch]):
         self.first_step = first_step
         self.process = process
         self.processes = processes
+        self.sampling = sampling
 
     def __iter__(self) -> Iterator[Batch]:
         for step in count(self.first_step):
@@ -56,7 +59,8 @@ class TrainingBatches(IterableDataset[Batch]):
             index = np.arange(first, first + self.batch_size)
             window = slice(None) if self.window is None else self.window(step)
             frames = to_unit(self.source.clips(index)[:, window])
-            yield self.masking.hide(frames, index, window.start or 0)
+            batch = self.masking.hide(frames, index, window.start or 0)
+            yield batch if self.sampling is None else self.sampling(batch, index, step)
 
 
 class FixedBatches(Dataset[Batch]):

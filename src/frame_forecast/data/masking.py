@@ -1,5 +1,7 @@
 """What is hidden of the clips that a model trains on."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -124,3 +126,51 @@ class MixedMasking:
             (whole,) = RandomFrames(0.5).observed(clip, T, H, W, self._frames_key)
             observed = observed | whole
         return observed
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Which frames a causal model reads in training instead of its own (Bengio et al., "Scheduled sampling for
+    sequence prediction with recurrent neural networks", NeurIPS 2015; reverse: Wang et al., "PredRNN: a
+    recurrent neural network for spatiotemporal predictive learning", TPAMI 2022).
+
+    Only for models that give a frame before they read it: others would see what they are to predict.
+
+    Args:
+        observed: probability that a frame which the task shows is read, but for a clip's first, which always is.
+        held_out: probability that one which it hides is.
+    """
+
+    observed: float
+    held_out: float
+
+    @classmethod
+    def at(cls, share: float, reverse: bool) -> Sampling:
+        """The probabilities at a share of the schedule, 0 to 1; beyond, they stay.
+
+        Scheduled: the context is read; after it, the truth at first and nothing of it at the end, evenly less.
+        Reverse: for half of the schedule every second frame anywhere, and then evenly towards that same end.
+        """
+        share = min(share, 1.0)
+        if not reverse:
+            return cls(1.0, 1.0 - share)
+        late = max(0.0, 2 * share - 1)
+        return cls(0.5 + 0.5 * late, 0.5 - 0.5 * late)
+
+    def draw(self, batch: Batch, index: np.ndarray, seed: int) -> Batch:
+        """The batch with other frames observed; what is known of it stays the same.
+
+        Args:
+            batch: the clips, as the task shows them.
+            index: their numbers ``(B,)``.
+            seed: of the draws, which depend on it and the clip's number alone.
+        """
+        B, T = batch.valid.shape
+        draws = torch.from_numpy(uniform(index, T, stream_key("sampling", seed))).to(batch.frames.device)
+        draws = draws.view(B, T, 1, 1, 1)
+        seen = batch.observed.flatten(2).any(dim=2).view(B, T, 1, 1, 1)
+        first = seen & (seen.cumsum(dim=1) == 1)
+        kept, revealed = (draws < self.observed) | first, draws < self.held_out
+        observed = (batch.observed & kept) | (batch.held_out & revealed)
+        held_out = (batch.observed | batch.held_out) & ~observed
+        return Batch(batch.frames, observed, held_out, batch.valid)

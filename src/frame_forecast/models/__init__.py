@@ -3,10 +3,12 @@
 # Importing a model registers it.
 from frame_forecast.models import (  # noqa: F401
     baselines,
+    conv_lstm,
     conv_lstm_autoencoder,
     lstm_autoencoder,
     masked_lstm,
     optical_flow,
+    predrnn,
 )
 from frame_forecast.models.base import TASKS, Model
 from frame_forecast.models.baselines import BASELINES

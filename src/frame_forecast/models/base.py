@@ -7,9 +7,21 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from frame_forecast.errors import ShapeError
+from frame_forecast.errors import ConfigError, ShapeError
 
 TASKS = ("forecast", "recreate", "reconstruct")
+_MOST_LAYERS = 1000  # they are made one by one
+_MOST = 10**6
+
+
+def check_counts(**counts: int) -> None:
+    """Raises ConfigError unless each count of a config can be built; ``layers`` is one of layers, ``kernel`` odd."""
+    for name, count in counts.items():
+        most = _MOST_LAYERS if name == "layers" else _MOST
+        if not 1 <= count <= most:
+            raise ConfigError(f"{name}={count}", f"1 to {most}", f"set another {name}")
+    if counts.get("kernel", 1) % 2 == 0:
+        raise ConfigError(f"kernel={counts['kernel']}", "an odd number", "set another kernel")
 
 
 class Model(nn.Module, abc.ABC):
@@ -23,6 +35,8 @@ class Model(nn.Module, abc.ABC):
         passes: how it reconstructs. 1: the clip goes through the model's state, everything
             observed. n > 1: it predicts each frame from others, in n interleaved passes over the
             clip; pass p hides the frames t with ``t % n == p`` and keeps their predictions.
+        causal: whether it gives each frame before it reads it, so that in training it may read any.
+        exports: whether torch computes all of it, so that `export` can record a graph.
         config: the frozen dataclass that the model was built from.
         channels: C of the frames, None = any.
         frame_size: ``(H, W)`` if the model is fixed to one size, None = any.
@@ -32,6 +46,8 @@ class Model(nn.Module, abc.ABC):
 
     tasks: frozenset[str]
     passes: int = 1
+    causal: bool = False
+    exports: bool = True
     config: Any
     channels: int | None = None
     frame_size: tuple[int, int] | None = None
@@ -110,6 +126,11 @@ class Model(nn.Module, abc.ABC):
     def output_layers(self) -> list[nn.Linear | nn.Conv2d]:
         """The layers that pixels, or choices between them, come from: their rows are no features of one space,
         which the optimiser should know."""
+
+    def penalties(self) -> dict[str, Tensor]:
+        """What training adds to its loss, weighted, by name: scalars of the last `forward` that gradients were kept
+        of, each given once. Most models have none."""
+        return {}
 
     def start_at_mean(self, mean: float) -> None:
         """Starts pixels at their mean, in (0, 1); here by the biases of output layers right before a sigmoid."""

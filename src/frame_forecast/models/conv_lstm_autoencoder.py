@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from frame_forecast.errors import ConfigError
 from frame_forecast.models.registry import register
 from frame_forecast.models.sequence_autoencoder import Form, SequenceAutoencoder, check_config
 from frame_forecast.nn.cells import ConvLstmCell, LstmCell, State
@@ -42,8 +41,6 @@ class ConvLstmAutoencoderConfig:
             layers=self.layers,
             kernel=self.kernel,
         )
-        if self.kernel % 2 == 0:
-            raise ConfigError(f"kernel={self.kernel}", "an odd number", "set another kernel")
 
 
 @register(
@@ -91,7 +88,7 @@ class ConvLstmAutoencoder(SequenceAutoencoder):
     def _initial_state(self, cell: LstmCell, frames: Tensor) -> State:
         B, _, _, H, W = frames.shape
         p = self.config.patch
-        zeros = frames.new_zeros((B, cell.hidden, -(-H // p), -(-W // p)))
+        zeros = frames.new_zeros((B, cell.hidden, (H + p - 1) // p, (W + p - 1) // p))
         return zeros, zeros
 
     def _logits(self, features: Tensor, height: int, width: int) -> Tensor:

@@ -82,7 +82,7 @@ class LstmAutoencoder(SequenceAutoencoder):
         return frames.flatten(1)
 
     def _initial_state(self, cell: LstmCell, frames: Tensor) -> State:
-        zeros = frames.new_zeros((len(frames), cell.hidden))
+        zeros = frames.new_zeros((frames.shape[0], cell.hidden))
         return zeros, zeros
 
     def _logits(self, features: Tensor, height: int, width: int) -> Tensor:

@@ -108,6 +108,7 @@ class MaskedLstm(Model):
         self.flow = FlowHead(config.width, config.patch) if config.flow else None
         if self.flow is not None:
             self.tile = _FLOW_TILE
+            self.exports = False
             # What is drawn is added to what flow makes.
             nn.init.zeros_(self.head.weight)
             nn.init.zeros_(self.head.bias)  # pyright: ignore[reportArgumentType]
@@ -153,7 +154,7 @@ class MaskedLstm(Model):
         if self.motion is not None:
             chosen = missing[rows]
             rows, copies = rows[chosen], [x[rows[chosen]] for x in _copies(frames, observed)]
-            alone = (rows % 2 == 1) & self.training
+            alone = rows % 2 == 1 if self.training else torch.zeros_like(rows, dtype=torch.bool)
             made = made.index_copy(0, rows, self.motion(tokens[chosen], drawn[chosen], *copies, alone))
         return made.view(T, B, C, H, W).transpose(0, 1)
 
@@ -191,7 +192,8 @@ class MaskedLstm(Model):
         """What all layers but the last make of ``(T, N, k, H, W)``: ``(T, N, h, w, width)``."""
         p = self.config.patch
         H, W = pixels.shape[-2:]
-        patches = F.pixel_unshuffle(F.pad(pixels, (0, -W % p, 0, -H % p)), p).permute(0, 1, 3, 4, 2)
+        patches = F.pixel_unshuffle(F.pad(pixels.flatten(0, 1), (0, -W % p, 0, -H % p)), p)
+        patches = patches.view(*pixels.shape[:2], *patches.shape[1:]).permute(0, 1, 3, 4, 2)
         # Contiguous, or without gradients the linear map would be a product for each frame.
         tokens = self.embed(patches.contiguous()).float()
         for layer in self.layers[:-1]:

@@ -46,6 +46,7 @@ class OpticalFlow(Baseline):
     """
 
     passes = 4
+    exports = False
 
     def __init__(self, config: BaselineConfig) -> None:
         super().__init__(config)

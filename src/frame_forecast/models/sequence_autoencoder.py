@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from frame_forecast.errors import ConfigError
 from frame_forecast.masks import context_lengths
-from frame_forecast.models.base import Model
+from frame_forecast.models.base import Model, check_counts
 from frame_forecast.nn.cells import LstmCell, State
 from frame_forecast.nn.unroll import unroll
 
@@ -23,18 +23,13 @@ _TASKS: dict[str, frozenset[str]] = {
     "prediction": frozenset({"forecast"}),
     "composite": frozenset({"forecast", "reconstruct"}),
 }
-_MOST_LAYERS = 1000  # they are made one by one
-_MOST = 10**6
 
 
 def check_config(form: str, **counts: int) -> None:
     """Raises ConfigError unless ``form`` is one of the three and each count can be built."""
     if form not in _TASKS:
         raise ConfigError(f"form={form!r}", " or ".join(_TASKS), "set form to one of these")
-    for name, count in counts.items():
-        most = _MOST_LAYERS if name == "layers" else _MOST
-        if not 1 <= count <= most:
-            raise ConfigError(f"{name}={count}", f"1 to {most}", f"set another {name}")
+    check_counts(**counts)
 
 
 class SequenceAutoencoder(Model):
@@ -92,7 +87,8 @@ class SequenceAutoencoder(Model):
         horizon = int((valid.sum(dim=1) - context).max())
         states = [self._initial_state(cell, frames) for cell in _cells(self.encoder)]
         if longest > 0:
-            embedded = self._embed(frames[:, :longest].transpose(0, 1).flatten(0, 1)).unflatten(0, (longest, B))
+            embedded = self._embed(frames[:, :longest].transpose(0, 1).flatten(0, 1))
+            embedded = embedded.view(longest, B, *embedded.shape[1:])
             ragged = bool((context != longest).any())
             _, states = unroll(_cells(self.encoder), states, inputs=embedded, lengths=context if ragged else None)
         backwards = self._decode("reconstruction", states, longest, frames)
@@ -101,7 +97,7 @@ class SequenceAutoencoder(Model):
         # Frame t of a clip is step context-1-t of the first decoder or t-context of the second.
         t = torch.arange(T, device=frames.device)[:, None]
         step = torch.where(t < context, context - 1 - t, longest + t - context)  # (T, B)
-        clip = torch.arange(B, device=frames.device)
+        clip = torch.arange(frames.shape[0], device=frames.device)
         # A shorter clip's padding points past the last step; the base class blanks it.
         return given[step.clamp(max=len(given) - 1), clip].transpose(0, 1)
 
@@ -118,7 +114,7 @@ class SequenceAutoencoder(Model):
 
         if not self.conditional:
             layers, _ = unroll(cells, states, steps=steps)
-            return to_frames(*(layer.flatten(0, 1) for layer in layers)).unflatten(0, (steps, B))
+            return torch.stack(to_frames(*(layer.flatten(0, 1) for layer in layers)).chunk(steps))
 
         given: list[Tensor] = []
 

@@ -5,16 +5,37 @@ contributes to the gates; it has no recurrence, so `unroll` calls it once for al
 ``forward(projected, state)`` is the step itself.
 """
 
+import abc
 import math
 
 import torch
 from torch import Tensor, nn
 
-State = tuple[Tensor, Tensor]
-"""``(h, c)``: output and memory, ``(B, D)`` or ``(B, D, H, W)``."""
+State = tuple[Tensor, ...]
+"""Of an LSTM ``(h, c)``: output and memory, ``(B, D)`` or ``(B, D, H, W)``. Of any cell, tensors of B rows."""
 
 
-class LstmCell(nn.Module):
+class Cell(nn.Module, abc.ABC):
+    """What `unroll` runs over time."""
+
+    @abc.abstractmethod
+    def project(self, x: Tensor) -> Tensor:
+        """The input's share of a step, ``(N, ...)`` for ``x`` ``(N, inputs, ...)``."""
+
+    @abc.abstractmethod
+    def forward(self, projected: Tensor | None, state: State) -> tuple[Tensor, State]:
+        """One step.
+
+        Args:
+            projected: ``project(x)`` of this step's input; None where there is none.
+            state: of the step before.
+
+        Returns:
+            The output ``(B, ...)`` and the new state.
+        """
+
+
+class LstmCell(Cell):
     """The gates every LSTM cell here shares, over two linear maps that a subclass chooses.
 
     With ``a = input(x) + state(h)`` split in four (Hochreiter & Schmidhuber 1997, with the

@@ -57,7 +57,7 @@ class MotionHead(nn.Module):
         H, W = drawn.shape[2:]
         tokens = tokens.permute(0, 2, 3, 1).float()
         with torch.autocast(tokens.device.type, enabled=False):  # half precision is too coarse for kernels and gates
-            kernels = self.kernels(tokens).unflatten(-1, (2, self._KERNELS, 2, self.taps)).softmax(dim=-1)
+            kernels = self.kernels(tokens).view(*tokens.shape[:-1], 2, self._KERNELS, 2, self.taps).softmax(dim=-1)
             choices = torch.cat([displaced(copies, kernels, self.patch), drawn], dim=1)
             gates = F.pixel_shuffle(self.gates(tokens).permute(0, 3, 1, 2), self.patch // 2)
             gates = F.interpolate(gates, scale_factor=2, mode="bilinear")[..., :H, :W]

@@ -1,5 +1,6 @@
 """Neighbours in time, lines between them, and copies of them moved along a flow field."""
 
+from itertools import accumulate
 from typing import Literal
 
 import torch
@@ -23,9 +24,10 @@ def neighbours(observed: Tensor) -> tuple[Tensor, Tensor]:
         the first one from it on (T = none).
     """
     T, t = observed.shape[1], positions(observed)
-    before = torch.where(observed, t, -1).cummax(dim=1).values
-    after = torch.where(observed, t, T).flip(1).cummin(dim=1).values.flip(1)
-    return before, after
+    # Step by step takes less time than torch.cummax, which graphs for other runtimes lack.
+    before = list(accumulate(torch.where(observed, t, -1).unbind(1), torch.maximum))
+    after = list(accumulate(reversed(torch.where(observed, t, T).unbind(1)), torch.minimum))
+    return torch.stack(before, dim=1), torch.stack(after[::-1], dim=1)
 
 
 def other_neighbours(observed: Tensor) -> tuple[Tensor, Tensor]:

@@ -34,7 +34,8 @@ def scan(cell: LstmCell, projected: Tensor | None, state: State, steps: int) -> 
     """
     weight, bias = cell.state.weight, cell.state.bias
     assert bias is not None, "every cell's state map has one"
-    arguments = projected, *state, weight, bias, steps
+    h, c = state
+    arguments = projected, h, c, weight, bias, steps
     if torch.is_grad_enabled():
         outputs, c = _Scan.apply(*arguments)
     else:

@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from frame_forecast.nn.cells import LstmCell, State
+from frame_forecast.devices import tracing
+from frame_forecast.nn.cells import Cell, LstmCell, State
 from frame_forecast.nn.scan import scan
 
 
 def unroll(
-    cells: Sequence[LstmCell],
+    cells: Sequence[Cell],
     states: Sequence[State],
     *,
     inputs: Tensor | None = None,
@@ -27,11 +28,12 @@ def unroll(
       starts, so that its input map is one call over all frames.
     - neither ``inputs`` nor ``feed``: ``steps`` steps on the states alone, likewise.
     - ``feed``: the input of a step is ``feed(outputs of all layers in the step before)``, that
-      of the first step is ``first``; all layers then advance together.
+      of the first step is ``first``; all layers then advance together, and nothing is kept of a
+      step but the states, so that memory does not grow with their number.
 
     Args:
         cells: one a layer, the lowest first.
-        states: one a layer, ``(h, c)``.
+        states: one a layer, as its cell takes it.
         inputs: ``(T, B, ...)``, time first.
         lengths: int64 ``(B,)`` with ``inputs``: a clip's state stays as it is after that many
             steps, so the state returned is the one after its own last step.
@@ -40,18 +42,21 @@ def unroll(
         first: the first step's input, with ``feed``.
 
     Returns:
-        The outputs of every layer, each ``(T, B, ...)``, and every layer's final state.
+        The outputs of every layer, each ``(T, B, ...)``; none with ``feed``, which has seen them. And
+        every layer's final state.
     """
     if feed is not None:
-        return _unroll_together(cells, states, steps, feed, first)
+        return [], _unroll_together(cells, states, steps, feed, first)
     outputs, finals = [], []
     below = inputs
     for cell, state in zip(cells, states, strict=True):
         projected = None
         if below is not None:
             steps = len(below)
-            projected = cell.project(below.flatten(0, 1)).unflatten(0, below.shape[:2])
-        if lengths is None:
+            projected = cell.project(below.flatten(0, 1))
+            projected = projected.view(*below.shape[:2], *projected.shape[1:])
+        # A graph to export has no use for steps that write into one tensor.
+        if lengths is None and isinstance(cell, LstmCell) and not tracing():
             below, state = scan(cell, projected, state, steps)
         else:
             below, state = _loop(cell, projected, state, steps, lengths)
@@ -61,9 +66,9 @@ def unroll(
 
 
 def _loop(
-    cell: LstmCell, projected: Tensor | None, state: State, steps: int, lengths: Tensor | None
+    cell: Cell, projected: Tensor | None, state: State, steps: int, lengths: Tensor | None
 ) -> tuple[Tensor, State]:
-    """One layer step by step, as `scan` but with lengths; autograd can follow it too."""
+    """One layer step by step, as `scan` but of any cell, and with lengths; autograd can follow it too."""
     outputs = []
     # unbind, not indexing: the gradient of an index is a zero tensor of all T steps.
     inputs = [None] * steps if projected is None else projected.unbind()
@@ -75,27 +80,24 @@ def _loop(
 
 
 def _unroll_together(
-    cells: Sequence[LstmCell],
+    cells: Sequence[Cell],
     states: Sequence[State],
     steps: int,
     feed: Callable[[list[Tensor]], Tensor],
     first: Tensor | None,
-) -> tuple[list[Tensor], list[State]]:
+) -> list[State]:
     """All layers one step at a time, for inputs that depend on outputs."""
     states = list(states)
-    history: list[list[Tensor]] = []
     x = first
     for _ in range(steps):
         outputs = []
         for layer, cell in enumerate(cells):
             x, states[layer] = cell(None if x is None else cell.project(x), states[layer])
             outputs.append(x)
-        history.append(outputs)
         x = feed(outputs)
-    return [torch.stack(layer) for layer in zip(*history, strict=True)], states
+    return states
 
 
 def _keep_where(going: Tensor, new: State, old: State) -> State:
     """The new state of clips that are still going, the old one of those that have ended."""
-    h, c = (torch.where(going.reshape(-1, *[1] * (n.ndim - 1)), n, o) for n, o in zip(new, old, strict=True))
-    return h, c
+    return tuple(torch.where(going.reshape(-1, *[1] * (n.ndim - 1)), n, o) for n, o in zip(new, old, strict=True))

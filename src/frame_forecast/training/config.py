@@ -54,6 +54,10 @@ class TrainConfig:
         tasks: what is hidden in training: ``forecast``, the frames after the context; ``mixed``, a
             task drawn for every clip (`data.masking.MixedMasking`); ``auto``, mixed for models
             that recreate.
+        sampling: what the model reads in training, where that may be its own frames (`data.masking.Sampling`):
+            ``none``, what the task says; ``scheduled``, at first the truth also where the task hides it;
+            ``reverse``, at first both in the context and after it now the one, now the other.
+        sampling_until: share of the budget after which ``sampling`` is over.
         grow_until: share of the budget during which clips lengthen, evenly, from 3 + 3 frames to
             ``context + horizon``; 0 = full length from the first step. Short clips teach how
             things move at a fraction of the cost.
@@ -74,6 +78,8 @@ class TrainConfig:
     context: int = 10
     horizon: int = 10
     tasks: Literal["auto", "forecast", "mixed"] = "auto"
+    sampling: Literal["none", "scheduled", "reverse"] = "none"
+    sampling_until: float = 0.4
     grow_until: float = 0.7
     batch_size: int = 8
     learning_rate: float = 0.01
@@ -98,9 +104,10 @@ class TrainConfig:
         for name in ("learning_rate", "muon_learning_rate"):
             self._check(name, 0 < getattr(self, name) <= _MOST_RATE, f"more than 0, at most {_MOST_RATE:,}")
         self._check("gradient_clip", 0 < self.gradient_clip < math.inf, "more than 0, and finite")
-        for name in ("warmup", "grow_until", "ema_decay"):
+        for name in ("warmup", "grow_until", "sampling_until", "ema_decay"):
             self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
         self._check("tasks", self.tasks in ("auto", "forecast", "mixed"), "auto, forecast or mixed")
+        self._check("sampling", self.sampling in ("none", "scheduled", "reverse"), "none, scheduled or reverse")
         self._check("loss", self.loss in ("cross_entropy", "mse", "log_mse"), "cross_entropy, mse or log_mse")
         self._check("precision", self.precision in ("auto", "bf16", "float32"), "auto, bf16 or float32")
 

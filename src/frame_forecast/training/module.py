@@ -74,6 +74,11 @@ class TrainingModule(pl.LightningModule):
         share = min(1.0, timer.time_elapsed() / self.budget.seconds)
         return self.trainer.strategy.broadcast(share)
 
+    def share_at(self, step: int) -> float:
+        """The share used before a step whose clips are made, maybe ahead of time: with a budget of steps nothing
+        else decides, so that a resumed run makes the same."""
+        return self.budget_share() if self.budget.steps is None else step / self.budget.steps
+
     def learning_rate_factor(self, share: float) -> float:
         """Linear rise over the warm-up, then a line that ends in 0 with the budget."""
         warmup = self.config.warmup
@@ -84,11 +89,10 @@ class TrainingModule(pl.LightningModule):
         `TrainConfig.grow_until`).
 
         Args:
-            step: whose clips are made; with a budget of steps nothing else decides, so that a
-                resumed run takes the same frames.
+            step: whose clips are made (see `share_at`).
         """
         config = self.config
-        share = self.budget_share() if self.budget.steps is None else step / self.budget.steps
+        share = self.share_at(step)
         if share >= config.grow_until:
             return slice(0, config.context + config.horizon)
         growth = share / config.grow_until
@@ -102,6 +106,9 @@ class TrainingModule(pl.LightningModule):
         optimizer.scale_learning_rates(self.learning_rate_factor(share))
         loss = self._loss(batch)
         self.log("train/loss", loss, prog_bar=True)
+        for name, penalty in self.model.penalties().items():
+            self.log(f"train/{name}", penalty)
+            loss = loss + penalty
         return loss
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:

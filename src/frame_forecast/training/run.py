@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 from frame_forecast import weights
 from frame_forecast.clip import Batch
 from frame_forecast.data.loaders import FixedBatches, TrainingBatches, to_unit
-from frame_forecast.data.masking import ForecastMasking, Masking, MixedMasking
+from frame_forecast.data.masking import ForecastMasking, Masking, MixedMasking, Sampling
 from frame_forecast.data.sources import ClipConfig, ClipSource, open_source
 from frame_forecast.devices import BYTES_A_PIXEL, check_memory, choose_device
 from frame_forecast.errors import ConfigError, DataError, WeightsError
@@ -83,6 +83,12 @@ def train(
             f"horizon=0 for {settings.preset!r}, which forecasts",
             "1 frame or more",
             "set another horizon, or form=reconstruction where the model has forms",
+        )
+    if config.sampling != "none" and not model.causal:
+        raise ConfigError(
+            f"sampling={config.sampling} for {settings.preset!r}",
+            "a model that gives each frame before it reads it, such as conv_lstm",
+            "set sampling=none",
         )
     if settings.start is not None and not resume:
         weights.load_into(model, Path(settings.start))
@@ -182,8 +188,15 @@ class _Data(pl.LightningDataModule):
             first_step=trainer.global_step,
             process=trainer.global_rank,
             processes=trainer.world_size,
+            sampling=None if self.config.sampling == "none" else self._sample,
         )
         return DataLoader(batches, batch_size=None)
+
+    def _sample(self, batch: Batch, index: np.ndarray, step: int) -> Batch:
+        """What a step of scheduled sampling observes."""
+        config = self.config
+        share = self.module.share_at(step) / config.sampling_until if config.sampling_until else 1.0
+        return Sampling.at(share, reverse=config.sampling == "reverse").draw(batch, index, config.seed)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         clips, size = self.config.validation_clips, 2 * self.config.batch_size

@@ -1,0 +1,175 @@
+"""How fast the models of the literature run and train here, beside a public implementation of them.
+
+Moving MNIST's sizes: 10 frames of 64x64 given, 10 forecast. Training is forward, mean squared error and backward;
+inference gives the forecast of one clip and of a batch. Jobs take turns, so that their ratios hold on a machine
+that others use, too. With ``--openstl`` the models of OpenSTL (github.com/chengtan9907/OpenSTL) run from the same
+weights: the largest difference of a pixel, in float32, is a column. They are read from a copy of that repository;
+nothing of it is kept here::
+
+    python benchmarks/models.py --openstl ../OpenSTL --out benchmarks/results/models.csv
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Annotated, Any
+
+import torch
+import typer
+from torch import Tensor, nn
+
+from common import THREADS, places, precisions, record, spread, take_turns
+from frame_forecast.clip import Batch
+from frame_forecast.models import Model, create
+from frame_forecast.models.causal import CausalModel
+from frame_forecast.models.summary import summarise
+
+CONTEXT, HORIZON, SIZE = 10, 10, 64
+MODELS = ("conv_lstm", "predrnn")
+Job = Callable[[Tensor], Tensor]
+"""Clips ``(B, T, C, H, W)``, of which the context is read, to frames 1 .. T - 1."""
+
+
+def ours(model: Model) -> Job:
+    """A model of this package."""
+
+    def forecast(frames: Tensor) -> Tensor:
+        batch = Batch.forecast(frames, CONTEXT)
+        return model(batch.frames, batch.observed, batch.valid)[:, 1:]
+
+    return forecast
+
+
+def theirs(model: CausalModel, name: str, folder: Path) -> tuple[nn.Module, Job]:
+    """OpenSTL's model with the weights of ours, and a sigmoid at the end of it."""
+    cell, file = {
+        "conv_lstm": ("ConvLSTMCell", "convlstm"),
+        "predrnn": ("SpatioTemporalLSTMCell", "predrnn"),
+    }[name]
+    modules = _load(folder / "openstl" / "modules" / f"{file}_modules.py")
+    # Its package imports much else; the models ask it for their cells alone.
+    sys.modules["openstl"], sys.modules["openstl.modules"] = ModuleType("openstl"), modules
+    network = getattr(_load(folder / "openstl" / "models" / f"{file}_model.py"), {
+        "conv_lstm": "ConvLSTM_Model", "predrnn": "PredRNN_Model"
+    }[name])  # fmt: skip
+    config = model.config
+    settings = SimpleNamespace(
+        in_shape=(CONTEXT, config.channels, SIZE, SIZE), patch_size=config.patch, filter_size=config.kernel, stride=1,
+        layer_norm=0, pre_seq_length=CONTEXT, aft_seq_length=HORIZON, reverse_scheduled_sampling=0,
+    )  # fmt: skip
+    reference = network(config.layers, [config.hidden] * config.layers, settings)
+    assert type(reference.cell_list[0]).__name__ == cell
+    _copy(model, reference, name)
+    reference.conv_last = nn.Sequential(reference.conv_last, nn.Sigmoid())
+
+    def forecast(frames: Tensor) -> Tensor:
+        B, T = frames.shape[:2]
+        p = config.patch
+        patches = nn.functional.pixel_unshuffle(frames.flatten(0, 1), p).movedim(1, -1).unflatten(0, (B, T))
+        read = frames.new_zeros((B, T - CONTEXT - 1, *patches.shape[2:]))
+        made = reference(patches, read, return_loss=False)[0]
+        shuffled = nn.functional.pixel_shuffle(made.flatten(0, 1).movedim(-1, 1), p)
+        return shuffled.unflatten(0, (B, T - 1))
+
+    return reference, forecast
+
+
+def _load(path: Path) -> ModuleType:
+    spec = spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@torch.no_grad()
+def _copy(model: CausalModel, reference: Any, name: str) -> None:
+    """The weights of ours, whose biases become those that the reference has built in: 0, or 1 to remember."""
+    layers = model.cells if name == "conv_lstm" else [model.cells[0].lowest, *model.cells[0].above]
+    for ours, other in zip(layers, reference.cell_list, strict=True):
+        other.conv_h[0].weight.copy_(ours.state.weight)
+        if name == "conv_lstm":
+            other.conv_x[0].weight.copy_(ours.input.weight)
+            ours.state.bias.zero_()
+        else:
+            i, f, g, o, *of_memory = ours.input.weight.chunk(7)
+            other.conv_x[0].weight.copy_(torch.cat([i, f, g, *of_memory, o]))
+            other.conv_m[0].weight.copy_(ours.memory.weight)
+            other.conv_o[0].weight.copy_(ours.output.weight)
+            other.conv_last.weight.copy_(ours.merge.weight)
+    reference.conv_last.weight.copy_(model.head.weight)
+    nn.init.zeros_(model.head.bias)
+
+
+def jobs(runs: dict[str, Job], frames: Tensor, precision: list[str], train: bool) -> dict[str, Callable[[], object]]:
+    """Each run in each precision; the reference in float32 alone, its default."""
+
+    def job(run: Job, kind: str) -> Callable[[], object]:
+        def infer() -> None:
+            with torch.inference_mode(), torch.autocast(frames.device.type, torch.bfloat16, enabled=kind == "bf16"):
+                run(frames)
+
+        def step() -> None:
+            with torch.autocast(frames.device.type, torch.bfloat16, enabled=kind == "bf16"):
+                made = run(frames)
+            nn.functional.mse_loss(made.float(), frames[:, 1:]).backward()
+
+        return step if train else infer
+
+    return {
+        f"{name}-{kind}": job(run, kind)
+        for name, run in runs.items()
+        for kind in (precision if name == "frame-forecast" else ["float32"])
+    }
+
+
+def measure(
+    models: list[str], openstl: Path | None, threads: list[int], batch: int, seconds: float
+) -> Iterator[dict[str, object]]:
+    """A row for every model, place, use and precision."""
+    for device, place in places(threads):
+        for name in models:
+            torch.manual_seed(0)
+            model = create(name).to(device)
+            summary = summarise(model.cpu(), CONTEXT, HORIZON, SIZE)
+            frames = torch.rand(batch, CONTEXT + HORIZON, 1, SIZE, SIZE, device=device)
+            runs, networks, difference = {"frame-forecast": ours(model.to(device))}, [model], None
+            if openstl is not None:
+                assert isinstance(model, CausalModel)
+                reference, runs["openstl"] = theirs(model, name, openstl)
+                networks.append(reference.to(device))
+                with torch.inference_mode():
+                    made = [run(frames[:1]) for run in runs.values()]
+                difference = float((made[0] - made[1]).abs().max())
+            for use, count in (("inference", 1), ("inference", batch), ("training", batch)):
+                for network in networks:
+                    network.train(use == "training")
+                work = jobs(runs, frames[:count], precisions(device), use == "training")
+                taken = take_turns(work, device, seconds)
+                for label, samples in taken.items():
+                    implementation, precision = label.rsplit("-", 1)
+                    rate = {"implementation": implementation, "precision": precision}
+                    yield place | {
+                        "model": name, "parameters": summary.parameters, "gmac": round(summary.gmac, 2), "use": use,
+                        "batch": count, **rate, **spread("clips_per_second", count / samples, 3),
+                        "calls": len(samples), "largest_difference": difference,
+                    }  # fmt: skip
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="Where to write the rows, as CSV.")],
+    openstl: Annotated[Path | None, typer.Option(help="A copy of OpenSTL's repository, to be measured beside.")] = None,
+    model: Annotated[list[str], typer.Option(help="May be repeated.")] = list(MODELS),  # noqa: B006
+    threads: Annotated[list[int], typer.Option(help="May be repeated.")] = THREADS[-1:],
+    batch: Annotated[int, typer.Option(help="Clips of a batch.")] = 16,
+    seconds: Annotated[float, typer.Option(help="For each use of each model; every job runs twice at least.")] = 60,
+) -> None:
+    """Measures models here, and beside OpenSTL's."""
+    record(out, measure(model, openstl, threads, batch, seconds))
+
+
+if __name__ == "__main__":
+    typer.run(main)

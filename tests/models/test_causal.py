@@ -1,0 +1,352 @@
+"""What the causal recurrent models share, and ConvLSTM and PredRNN themselves, against independent answers."""
+
+import math
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from frame_forecast.clip import Batch
+from frame_forecast.errors import ConfigError
+from frame_forecast.masks import future
+from frame_forecast.models import Model, create, entry_of
+from frame_forecast.models.conv_lstm import ConvLstm, ConvLstmConfig
+from frame_forecast.models.predrnn import PredRnn, PredRnnConfig, SpatioTemporalLstmCell
+from frame_forecast.training.module import clip_loss
+
+NAMES = ("conv_lstm", "predrnn")
+
+
+def build(name: str, **settings: object) -> Model:
+    torch.manual_seed(0)
+    entry = entry_of(name)
+    model = entry.model(type(entry.tiny)(**{"hidden": 6, "layers": 2, "kernel": 3, **settings}))
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return model.eval()
+
+
+def clips(batch: int = 2, frames: int = 8, size: int = 8) -> Tensor:
+    return torch.rand((batch, frames, 1, size, size), generator=torch.Generator().manual_seed(1))
+
+
+def frame_mask(text: str, batch: int = 2) -> Tensor:
+    """bool ``(B, T, 1, 1, 1)`` from a letter a frame: ``x`` = observed."""
+    return torch.tensor([letter == "x" for letter in text])[None, :, None, None, None].expand(batch, -1, 1, 1, 1)
+
+
+@pytest.fixture(params=NAMES)
+def model(request: pytest.FixtureRequest) -> Model:
+    return build(request.param)
+
+
+@pytest.mark.parametrize(
+    ("preset", "biases", "published"),
+    [
+        ("conv_lstm", 4 * 4 * 128 + 16, 15.0 - 3.4),
+        ("predrnn", 4 * 7 * 128 + 16, 23.8),
+        ("predrnn_v2", 4 * 7 * 128 + 16, 23.9),
+    ],
+)
+def test_presets_have_the_published_sizes(preset: str, biases: int, published: float) -> None:
+    model = create(preset)
+    parameters = sum(p.numel() for p in model.parameters())
+    assert f"{parameters:,}" in str(type(model).__doc__)
+    assert sum(p.numel() for p in model.parameters() if p.ndim == 1) == biases
+    assert (parameters - biases) / 1e6 == pytest.approx(published, abs=0.1)
+
+
+def test_conv_lstm_of_1x1_kernels_on_1x1_frames_is_torch_lstm() -> None:
+    torch.manual_seed(0)
+    model = ConvLstm(ConvLstmConfig(channels=3, patch=1, hidden=5, layers=2, kernel=1)).eval()
+    lstm = nn.LSTM(3, 5, num_layers=2)
+    with torch.no_grad():
+        for number, cell in enumerate(model.cells):
+            getattr(lstm, f"weight_ih_l{number}").copy_(cell.input.weight[:, :, 0, 0])
+            getattr(lstm, f"weight_hh_l{number}").copy_(cell.state.weight[:, :, 0, 0])
+            getattr(lstm, f"bias_ih_l{number}").copy_(cell.state.bias)
+            getattr(lstm, f"bias_hh_l{number}").zero_()
+    frames = torch.rand(2, 6, 3, 1, 1)
+    found = model(frames, future(4, 2)[None].expand(2, -1, -1, -1, -1))[..., 0, 0]  # (B, T, C)
+
+    def head(h: Tensor) -> Tensor:
+        return torch.sigmoid(h @ model.head.weight[:, :, 0, 0].T + model.head.bias)
+
+    outputs, state = lstm(frames[:, :4, :, 0, 0].transpose(0, 1))
+    expected = list(head(outputs))  # frames 1 .. 4
+    (output,), _ = lstm(expected[-1][None], state)
+    torch.testing.assert_close(found[:, 1:], torch.stack([*expected, head(output)], dim=1))
+
+
+def test_spatiotemporal_lstm_step_by_hand() -> None:
+    """One step of the paper's equations in NumPy, gate by gate, each convolution a plain loop over pixels."""
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    hidden, H, W = 2, 3, 4
+    cell = SpatioTemporalLstmCell(3, hidden, kernel=3).double()
+    nn.init.normal_(cell.input.bias)
+    kernels = {name: p.detach().numpy() for name, p in cell.named_parameters()}
+    x, h, c, m = (rng.normal(size=(n, H, W)) for n in (3, hidden, hidden, hidden))
+
+    def gate(name: str, number: int, maps: np.ndarray) -> np.ndarray:
+        kernel = kernels[f"{name}.weight"][number * hidden : (number + 1) * hidden]
+        reach = kernel.shape[-1] // 2
+        padded = np.pad(maps, ((0, 0), (reach, reach), (reach, reach)))
+        size = kernel.shape[-1]
+        out = np.zeros((hidden, H, W))
+        for k, row, column in np.ndindex(*out.shape):
+            out[k, row, column] = (kernel[k] * padded[:, row : row + size, column : column + size]).sum()
+        return out
+
+    def bias(number: int) -> np.ndarray:
+        return kernels["input.bias"][number * hidden : (number + 1) * hidden, None, None]
+
+    def sigmoid(a: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(-a))
+
+    i, f, g = (
+        squash(gate("input", n, x) + gate("state", n, h) + bias(n))
+        for n, squash in enumerate((sigmoid, sigmoid, np.tanh))
+    )
+    new_c = f * c + i * g
+    i2, f2, g2 = (
+        squash(gate("input", 4 + n, x) + gate("memory", n, m) + bias(4 + n))
+        for n, squash in enumerate((sigmoid, sigmoid, np.tanh))
+    )
+    new_m = f2 * m + i2 * g2
+    both = np.concatenate([new_c, new_m])
+    o = sigmoid(gate("input", 3, x) + gate("state", 3, h) + gate("output", 0, both) + bias(3))
+    new_h = o * np.tanh(gate("merge", 0, both))
+
+    inputs = [torch.from_numpy(value)[None] for value in (x, h, c, m)]
+    found = cell(cell.input(inputs[0]), *inputs[1:])
+    for value, expected in zip(found, (new_h, new_c, new_m, i * g, i2 * g2), strict=True):
+        np.testing.assert_allclose(value[0].detach(), expected, atol=1e-12)
+
+
+def test_memory_zigzags_through_layers_and_steps() -> None:
+    """PredRNN's layers and steps called one after the other."""
+    model = build("predrnn", layers=3, patch=2)
+    assert isinstance(model, PredRnn)
+    frames, (zigzag,) = clips(size=4), model.cells
+    observed = frame_mask("xxxxx...")
+    h = c = [torch.zeros(2, 6, 2, 2)] * 3
+    h, c, m = list(h), list(c), torch.zeros(2, 6, 2, 2)
+    frame, expected = frames[:, 0], []
+    for t in range(7):
+        x = F.pixel_unshuffle(frame, 2)
+        for number, layer in enumerate((zigzag.lowest, *zigzag.above)):
+            h[number], c[number], m, _, _ = layer(layer.input(x), h[number], c[number], m)
+            x = h[number]
+        expected.append(F.pixel_shuffle(torch.sigmoid(model.head(x)), 2))
+        frame = frames[:, t + 1] if t + 1 < 5 else expected[-1]
+    torch.testing.assert_close(model(frames, observed)[:, 1:], torch.stack(expected, dim=1))
+
+
+def test_a_frame_is_given_before_it_is_read(model: Model) -> None:
+    frames, observed = clips(), frame_mask("xxxxxx..")
+    changed = frames.clone()
+    changed[:, 3] = 1 - changed[:, 3]
+    before, after = model(frames, observed), model(changed, observed)
+    torch.testing.assert_close(before[:, :4], after[:, :4], rtol=0, atol=1e-6)
+    for t in range(4, 8):
+        assert not torch.allclose(before[:, t], after[:, t], atol=1e-6)
+
+
+def test_a_forecast_reads_what_it_gave(model: Model) -> None:
+    """One frame at a time, each added to what is observed."""
+    frames = clips()[:, :3]
+    whole = model(torch.cat([frames, torch.zeros_like(frames)], dim=1), frame_mask("xxx..."))
+    for t in range(3, 6):
+        canvas = torch.cat([frames, torch.zeros_like(frames[:, :1])], dim=1)
+        step = model(canvas, frame_mask("x" * t + "."))[:, -1:]
+        torch.testing.assert_close(step, whole[:, t : t + 1])
+        frames = torch.cat([frames, step], dim=1)
+
+
+def test_hidden_pixels_of_a_frame_are_read_as_they_were_given(model: Model) -> None:
+    frames = clips()
+    holes = frame_mask("xxxxxxx.").expand(2, 8, 1, 8, 8).clone()
+    holes[:, 4, :, 2:5, 3:7] = False
+    model.train()  # forwards alone
+    made = model(frames, holes)
+    filled = torch.where(holes, frames, made)
+    torch.testing.assert_close(made, model(filled, frame_mask("xxxxxxx.")))
+
+
+def test_revealed_frames_change_nothing_up_to_them(model: Model) -> None:
+    """Scheduled sampling: a mask alone."""
+    model.train()
+    frames = clips()
+    hidden, revealed = model(frames, frame_mask("xxx.....")), model(frames, frame_mask("xxx..x.."))
+    torch.testing.assert_close(hidden[:, :6], revealed[:, :6])
+    assert not torch.allclose(hidden[:, 6:], revealed[:, 6:], atol=1e-6)
+
+
+def test_a_clip_begins_with_its_first_observed_frame(model: Model) -> None:
+    frames = clips()
+    late, soon = model(frames, frame_mask("..xxx...")), model(frames[:, 2:], frame_mask("xxx..."))
+    torch.testing.assert_close(late[:, 5:], soon[:, 3:])
+
+
+def test_what_is_missing_before_is_recreated_backwards(model: Model) -> None:
+    frames = clips()
+    made = model(frames, frame_mask("...xxxxx"))
+    ahead = model(frames.flip(1), frame_mask("xxxxx..."))
+    torch.testing.assert_close(made[:, :3], ahead.flip(1)[:, :3])
+    assert model.given(frame_mask("...xxxxx"), torch.ones(2, 8, dtype=torch.bool)).all()
+
+
+def test_a_gap_is_filled_from_both_sides_by_nearness(model: Model) -> None:
+    frames, gap = clips(), frame_mask("xxx..xxx")
+    made = model(frames, gap)
+    ahead = model(frames, frame_mask("xxx....."))
+    back = model(frames.flip(1), frame_mask("xxx.....")).flip(1)
+    torch.testing.assert_close(made[:, 3], (2 * ahead[:, 3] + back[:, 3]) / 3)
+    torch.testing.assert_close(made[:, 4], (ahead[:, 4] + 2 * back[:, 4]) / 3)
+    torch.testing.assert_close(model(frames.flip(1), gap), made.flip(1))
+
+
+def test_other_clips_of_a_batch_do_not_matter(model: Model) -> None:
+    masks = ["xxxxx...", "..xx.x..", "xx.x....", "........"]
+    frames, observed = clips(len(masks)), torch.cat([frame_mask(mask, 1) for mask in masks])
+    together = model(frames, observed)
+    given = model.given(observed, torch.ones(len(masks), 8, dtype=torch.bool))
+    for i in range(len(masks)):
+        torch.testing.assert_close(together[i : i + 1], model(frames[i : i + 1], observed[i : i + 1]))
+    assert (together[~given] == 0).all()
+    assert (together[given] > 0).all()
+    assert not given[3].any()
+
+
+def test_in_training_only_what_follows_is_given(model: Model) -> None:
+    model.train()
+    frames, observed = clips(), frame_mask("..xx..x.")
+    given = model.given(observed, torch.ones(2, 8, dtype=torch.bool))
+    assert given[0].tolist() == [False] * 3 + [True] * 5
+    assert (model(frames, observed)[~given] == 0).all()
+
+
+def test_half_precision_keeps_memories_and_pixels_float32(model: Model) -> None:
+    frames, observed = clips(), frame_mask("xxxxx...")
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        made = model(frames, observed)
+    assert made.dtype == torch.float32
+    torch.testing.assert_close(made, model(frames, observed), atol=0.05, rtol=0)
+
+
+def test_decoupling_is_the_mean_cosine_of_what_both_memories_gained() -> None:
+    model = build("predrnn", layers=1, decoupling=0.5)
+    frames = clips(frames=2)
+    model(frames, frame_mask("x."))
+    penalty = model.penalties()["decoupling"]
+    (zigzag,) = model.cells
+    x = F.pixel_unshuffle(frames[:, 0], 4)
+    zeros = torch.zeros(2, 6, 2, 2)
+    *_, gain_c, gain_m = zigzag.lowest(zigzag.lowest.input(x), zeros, zeros, zeros)
+    weight = zigzag.adapter.weight[:, :, 0, 0]
+    a, b = (torch.einsum("kd,bdhw->bkhw", weight, gain).flatten(2) for gain in (gain_c, gain_m))
+    cosine = (a * b).sum(dim=2) / (a.norm(dim=2) * b.norm(dim=2))
+    torch.testing.assert_close(penalty, 0.5 * cosine.abs().mean())
+    assert model.penalties() == {}, "given twice"
+    with torch.no_grad():
+        model(frames, frame_mask("x."))
+    assert model.penalties() == {}
+
+
+def test_decoupling_keeps_the_prediction() -> None:
+    plain, decoupled = build("predrnn"), build("predrnn", decoupling=0.1)
+    decoupled.load_state_dict(plain.state_dict(), strict=False)
+    torch.testing.assert_close(plain(clips(), frame_mask("xxx.....")), decoupled(clips(), frame_mask("xxx.....")))
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [({"kernel": 4}, "kernel"), ({"layers": 0}, "layers"), ({"decoupling": -1.0}, "decoupling"),
+     ({"decoupling": math.nan}, "decoupling")],
+)  # fmt: skip
+def test_networks_that_cannot_be_are_named(settings: dict, word: str) -> None:
+    with pytest.raises(ConfigError, match=word):
+        PredRnnConfig(**settings)
+
+
+class HeldBytes(TorchDispatchMode):
+    """The most memory that tensors made under it held at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self.known: set[int] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, tuple | list) else (result,):
+            if isinstance(tensor, Tensor):
+                self._hold(tensor.untyped_storage())
+        return result
+
+    def _hold(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key in self.known:
+            return
+        self.known.add(key)
+        self.now += size
+        self.peak = max(self.peak, self.now)
+
+        def release() -> None:
+            self.known.discard(key)
+            self.now -= size
+
+        weakref.finalize(storage, release)
+
+
+def held(model: Model, horizon: int) -> int:
+    frames = torch.zeros((1, 3 + horizon, 1, 16, 16))
+    with torch.inference_mode(), HeldBytes() as mode:
+        model(frames, future(3, horizon)[None])
+    return mode.peak
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_memory_grows_with_the_horizon_by_frames_alone(name: str) -> None:
+    model = build(name, hidden=32, patch=1, kernel=1)  # a small network, with a large state
+    frame = 16 * 16 * 4  # bytes; a layer's output is 32 times that
+    growth = (held(model, 40) - held(model, 10)) / 30
+    assert frame < growth < 12 * frame  # canvas, masks, frames given, and copies of them in another order
+
+
+def moving_squares(count: int = 16, frames: int = 8, size: int = 16) -> Tensor:
+    """Squares of 6x6 pixels, each on its own way, round the borders: ``(count, frames, 1, size, size)``."""
+    rng = np.random.default_rng(0)
+    made = torch.zeros((count, frames, 1, size, size))
+    square = torch.zeros((size, size))
+    square[:6, :6] = 1.0
+    for clip in made:
+        (y, x), (dy, dx) = rng.integers(0, size, 2).tolist(), rng.choice([-2, -1, 1, 2], 2).tolist()
+        for t in range(frames):
+            clip[t, 0] = square.roll((y + t * dy, x + t * dx), (0, 1))
+    return made
+
+
+@pytest.mark.parametrize("preset", ["conv_lstm", "predrnn", "predrnn_v2"])
+def test_learns_a_few_clips(preset: str) -> None:
+    torch.manual_seed(0)
+    entry = entry_of("conv_lstm" if preset == "conv_lstm" else "predrnn")
+    settings = {"decoupling": 0.1} if preset == "predrnn_v2" else {}
+    model = entry.model(type(entry.tiny)(**{**vars(entry.tiny), **settings}))
+    batch = Batch.forecast(moving_squares(), 4)
+    model.start_at_mean(batch.frames.mean().item())
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    given = model.given(batch.observed, batch.valid)
+    losses: list[float] = []
+    while len(losses) < 150 and not (losses and losses[-1] < losses[0] / 5):
+        loss = clip_loss(model(batch.frames, batch.observed, batch.valid), batch, given, "cross_entropy")
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        (loss + sum(model.penalties().values())).backward()
+        optimizer.step()
+    assert losses[-1] < losses[0] / 5
