@@ -128,11 +128,11 @@ def load(folder: Path) -> Clip:
     rest = json.loads((folder / _REST).read_text(encoding="utf-8"))
     wire = Wire(**{**rest["wire"], "shape": tuple(rest["wire"]["shape"])})
     if (folder / _SOURCE).exists():
-        values = np.load(folder / _SOURCE)
+        values = np.load(folder / _SOURCE, allow_pickle=False)
     else:
         values = np.fromfile(folder / VALUES, np.dtype(wire.dtype).newbyteorder("<")).reshape(wire.shape)
     observed = _unpack_masks(np.fromfile(folder / MASKS, np.uint8), wire)
-    times = np.load(folder / _TIMES) if (folder / _TIMES).exists() else None
+    times = np.load(folder / _TIMES, allow_pickle=False) if (folder / _TIMES).exists() else None
     header = None if rest["header"] is None else _header(rest["header"], values, times)
     return Clip(values, observed, ValueScale(**rest["scale"]), times, rest["source"], header)
 
