@@ -122,7 +122,7 @@ def answer(
     found = streaming.survey(pairs, header, forecaster.longest, clip.source)
     if asked.task == "recreate" and not found.incomplete:
         raise DataError(
-            f"{clip.source}, of which nothing is missing", "frames or pixels to fill", "drop frames or paint a hole"
+            f"{clip.source}, of which nothing is missing", "frames or pixels to fill", "hide frames or paint a hole"
         )
     choice = None
     if isinstance(forecaster, Candidates):
