@@ -1,21 +1,17 @@
 """Fixtures for all tests."""
 
-import os
-from pathlib import Path
-
 import pytest
 from hypothesis import settings
 
 from frame_forecast.data.digits import load_digits
 from frame_forecast.data.moving_mnist import MovingMnist
+from real_data import DATA
 
 # The same examples everywhere, so that a change is judged by itself alone; none is timed, for machines differ.
 # `--hypothesis-profile=explore` looks for new ones.
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.register_profile("explore", deadline=None, max_examples=2000)
 settings.load_profile("same")
-
-DATA = Path(os.environ.get("FRAME_FORECAST_DATA", "nowhere"))
 
 
 @pytest.fixture(scope="session")

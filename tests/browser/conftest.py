@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pages import DESKTOP, PHONE
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, expect, sync_playwright
+from pages import DESKTOP, PHONE, watch
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from served import Served, serve
 
@@ -42,27 +42,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def faults() -> list[str]:
     """What the page did that it must not do; a test that wants some looks at them and clears them."""
     return []
-
-
-def watch(page: Page, own: str, faults: list[str]) -> None:
-    """Notes errors of the page, refusals by the server, and requests to any but it."""
-
-    def said(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            faults.append(f"{message.type}: {message.text} ({message.location})")
-
-    def asked(request: Request) -> None:
-        if not request.url.startswith((own, "blob:" + own, "data:")):
-            faults.append(f"request to {request.url}")
-
-    def answered(response: Response) -> None:
-        if response.status >= 400:
-            faults.append(f"{response.status} for {response.request.method} {response.url}")
-
-    page.on("console", said)
-    page.on("pageerror", lambda error: faults.append(f"error: {error}"))
-    page.on("request", asked)
-    page.on("response", answered)
 
 
 @pytest.fixture

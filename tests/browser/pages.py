@@ -7,12 +7,33 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Locator, Page, ViewportSize, expect
+from playwright.sync_api import ConsoleMessage, Locator, Page, Request, Response, ViewportSize, expect
 
 from frame_forecast.clip import Clip
 from frame_forecast.io.clips import read
 
 DESKTOP, PHONE = ViewportSize(width=1440, height=900), ViewportSize(width=390, height=844)
+
+
+def watch(page: Page, own: str, faults: list[str]) -> None:
+    """Notes errors of the page, refusals by the server, and requests to any but it."""
+
+    def said(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            faults.append(f"{message.type}: {message.text} ({message.location})")
+
+    def asked(request: Request) -> None:
+        if not request.url.startswith((own, "blob:" + own, "data:")):
+            faults.append(f"request to {request.url}")
+
+    def answered(response: Response) -> None:
+        if response.status >= 400:
+            faults.append(f"{response.status} for {response.request.method} {response.url}")
+
+    page.on("console", said)
+    page.on("pageerror", lambda error: faults.append(f"error: {error}"))
+    page.on("request", asked)
+    page.on("response", answered)
 
 
 def ready(page: Page, place: str) -> Locator:

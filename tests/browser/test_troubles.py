@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pages import go, ready, run
+from pages import go, ready, run, watch
 from playwright.sync_api import Browser, Page, expect
 
-from conftest import watch
 from served import LONG, Served, serve
 
 SMALL = "masked_lstm_small.moving_mnist"

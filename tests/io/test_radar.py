@@ -12,13 +12,13 @@ import pytest
 import xarray as xr
 from PIL import Image
 
-from conftest import DATA
 from frame_forecast.clip import Clip
 from frame_forecast.errors import ConfigError, DataError, FrameForecastWarning, OutputError
 from frame_forecast.io.clips import read, write
 from frame_forecast.io.formats.hdf5 import SKELETON
 from frame_forecast.io.formats.mch import RAIN, codes_of
 from frame_forecast.scale import ValueScale
+from real_data import DATA
 
 HEAD = "P5\n# obstime {}\n# producttype CAPPI\n# param CorrectedReflectivity\n# projection radar {{\n# }}\n7 5\n255\n"
 
