@@ -122,6 +122,15 @@ def test_draw_a_digit_and_forecast_it(page: Page, tmp_path: Path) -> None:
     assert min(moves) > 0
 
 
+def test_a_reconstruction_is_no_given_frame(page: Page) -> None:
+    place = go(page, "try")
+    place.get_by_test_id("task-reconstruct").check(force=True)
+    place.get_by_test_id("model").select_option(SMALL)
+    run(place)
+    expect(place.get_by_test_id("panel-input").locator(".tag")).to_have_text("given")
+    expect(place.get_by_test_id("panel-prediction").locator(".tag")).to_have_text("reconstructed")
+
+
 def test_two_models_on_the_same_clip(page: Page) -> None:
     place = go(page, "try")
     place.get_by_test_id("model").select_option(SMALL)

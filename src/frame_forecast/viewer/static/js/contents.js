@@ -62,7 +62,9 @@ export function contentOf(scene, painter, key, t) {
   if (key.startsWith("error")) return differenceOf(scene, painter, errorPair(key), t);
   const { frame, hidden, note } = frameOf(scene, key, t);
   const untold = key === "target" || (key === "input" && note);
-  const tag = untold ? "" : t >= scene.given ? `lead time ${t - scene.given + 1}` : scene.kindText(t);
+  const remade = scene.task === "reconstruct" && key.startsWith("prediction"); // of every frame, given or not
+  const kind = remade ? "reconstructed" : scene.kindText(t);
+  const tag = untold ? "" : t >= scene.given ? `lead time ${t - scene.given + 1}` : kind;
   if (!frame) return { ...absent(note), tag };
   return { kind: "picture", tag, marked: unobserved(scene, t), paint: (out) => painter.values(frame, hidden, out) };
 }
