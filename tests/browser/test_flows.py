@@ -103,6 +103,21 @@ def test_a_painted_hole_is_filled(page: Page, tmp_path: Path, suffix: str) -> No
         assert not changed[:, :12].any()
 
 
+def test_exact_frames_are_told_from_the_mean(page: Page, tmp_path: Path) -> None:
+    values = np.zeros((12, 1, 48, 64), np.uint8)
+    values[5] = 100
+    np.save(tmp_path / "flash.npy", values)
+    place = go(page, "try")
+    place.get_by_test_id("source-file").check(force=True)
+    place.get_by_test_id("file-input").set_input_files(tmp_path / "flash.npy")
+    expect(place.get_by_test_id("clip-about")).to_contain_text("12 frames")
+    place.get_by_test_id("task-recreate").check(force=True)
+    place.get_by_test_id("model").select_option("black")
+    place.get_by_test_id("dropped").fill("4-5")
+    run(place)
+    expect(place.get_by_test_id("result-scores")).to_contain_text("54.07 dB (1 of 2 frames exact, counted as 100 dB)")
+
+
 def test_draw_a_digit_and_forecast_it(page: Page, tmp_path: Path) -> None:
     place = go(page, "try")
     place.get_by_test_id("source-draw").check(force=True)

@@ -4,7 +4,7 @@ import { element } from "./dom.js";
 
 const SPACE = "http://www.w3.org/2000/svg";
 const HEIGHT = 64;
-const CAP = 100; // dB: PSNR of equal frames, which would flatten the rest
+export const CAP = 100; // dB: PSNR of equal frames, which would flatten the rest
 
 const shape = (tag, given) => {
   const made = document.createElementNS(SPACE, tag);
