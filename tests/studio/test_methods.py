@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from frame_forecast import weights
 from frame_forecast.choose import Candidates
-from frame_forecast.errors import ConfigError, WeightsError
+from frame_forecast.errors import ConfigError, DataError, WeightsError
 from frame_forecast.models import TASKS, UNTRAINED, create
 from frame_forecast.studio.limits import Limits
 from frame_forecast.studio.methods import Methods
@@ -68,3 +69,20 @@ def test_damaged_weights_are_found_when_they_are_opened(tmp_path: Path) -> None:
 def test_a_device_that_is_not_there_is_found_at_once() -> None:
     with pytest.raises(ConfigError, match="device 'absent'"):
         Works("absent", Limits()).check_device()
+
+
+def test_clips_of_the_command_line_may_be_larger_than_strangers(tmp_path: Path) -> None:
+    works, path = Works("cpu", Limits(pixels=1000)), tmp_path / "clip.npy"
+    np.save(path, np.zeros((12, 16, 16), np.uint8))
+    with pytest.raises(DataError, match="1000 values"):
+        works.read(tmp_path / "theirs", path, "clip.npy")
+    told = works.open(tmp_path / "mine", str(path), "clip.npy")
+    assert told["frames"] == 12
+    job = {"task": "forecast", "model": "copy_last", "start": None, "horizon": 3, "missing": [], "holes": []}
+    made = works.do(
+        "answer",
+        {"source": tmp_path / "mine", "folder": tmp_path / "made", "name": "clip.npy", "title": "clip.npy", "job": job},
+        lambda *_: None,
+        lambda: False,
+    )
+    assert made["clip"]["frames"] == 15

@@ -1,6 +1,6 @@
 """How large the clips of the page may be."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from frame_forecast.errors import DataError
 
@@ -31,5 +31,14 @@ class Limits:
             raise DataError(
                 f"{name} of {frames} frames of {channels}x{height}x{width} (C, H, W) or more",
                 f"{self.pixels} values at most on this page",
-                "cut or shrink it, or use the commands forecast, recreate and reconstruct, which take any size",
+                "cut or shrink it, name it after `frame-forecast view`, which takes more, or use forecast, "
+                "recreate and reconstruct, commands that take any size",
             )
+
+    def beside(self, values: int) -> "Limits":
+        """Those of what a model makes of a clip of so many values, which may be larger than a stranger's."""
+        return replace(self, pixels=max(self.pixels, 2 * values))
+
+
+OWN = Limits(frames=100_000, pixels=2**30)
+"""Of clips that were named on the command line."""

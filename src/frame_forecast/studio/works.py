@@ -11,7 +11,7 @@ from frame_forecast.call import Cancel, Progress
 from frame_forecast.devices import choose_device
 from frame_forecast.studio import clips
 from frame_forecast.studio.answers import Asked, Holes, answer
-from frame_forecast.studio.limits import Limits
+from frame_forecast.studio.limits import OWN, Limits
 from frame_forecast.studio.methods import Methods
 from frame_forecast.studio.runs import Shown
 from frame_forecast.studio.samples import TITLES, sample
@@ -25,7 +25,7 @@ class Works:
 
     Args:
         device: for the models.
-        limits: of a clip.
+        limits: of a stranger's clip.
         weights: folders with weights of people's own, by the names that they have on the page.
     """
 
@@ -80,7 +80,7 @@ class Works:
 
     def open(self, folder: Path, source: str, name: str) -> dict[str, Any]:
         """Keeps frames of this machine's own in a folder, whatever `open_reader` takes."""
-        clip = clips.read(source, name, self._limits)
+        clip = clips.read(source, name, OWN)
         return clips.keep(folder, clip, name=name, title=name, notes=[], made=[])
 
     def read(self, folder: Path, path: Path, name: str) -> dict[str, Any]:
@@ -102,7 +102,8 @@ class Works:
         job = {**job, "holes": [Holes(**holes) for holes in job["holes"]]}
         model = job.pop("model")
         asked = Asked(**job)
-        made = answer(clip, asked, self._methods.get(model), self._limits, progress=progress, cancel=cancel)
+        limits = self._limits.beside(clip.values.size)
+        made = answer(clip, asked, self._methods.get(model), limits, progress=progress, cancel=cancel)
         kept = clips.keep(
             folder,
             made.clip,
