@@ -391,7 +391,7 @@ def test_weights_of_another_model_to_start_from(command: Command, runs: Path) ->
 
 def test_the_checkpoint_of_another_model(command: Command, runs: Path, run_a: Path) -> None:
     shutil.copy(runs / "b" / "checkpoints" / "last.ckpt", run_a / "checkpoints")
-    refused(command, "train", "--resume", run_a, words=("last.ckpt", "another model"))
+    refused(command, "train", "--resume", run_a, words=("last.ckpt", "hidden=4", "8"))
 
 
 def test_no_checkpoint(command: Command, run_a: Path) -> None:

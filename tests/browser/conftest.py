@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # as long as Playwright is there, no other test can run an event loop
 def chromium() -> Iterator[Browser]:
     path = shutil.which("chromium")
     if path is None:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -77,9 +78,12 @@ def interrupted(folder: Path, settings: RunSettings = SETTINGS, after: int = 3) 
 
 
 def flip(path: Path) -> None:
-    """Turns a bit in the middle of a file, where the weights are."""
+    """Turns a bit in the middle of the largest part of a checkpoint, which are weights."""
+    with zipfile.ZipFile(path) as parts:
+        largest = max(parts.namelist(), key=lambda name: parts.getinfo(name).file_size)
+        held = parts.read(largest)
     data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
+    data[data.index(held) + len(held) // 2] ^= 1
     path.write_bytes(data)
 
 

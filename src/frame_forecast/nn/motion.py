@@ -24,6 +24,8 @@ def neighbours(observed: Tensor) -> tuple[Tensor, Tensor]:
         the first one from it on (T = none).
     """
     T, t = observed.shape[1], positions(observed)
+    if T == 0:
+        return t.expand_as(observed), t.expand_as(observed)
     # Step by step takes less time than torch.cummax, which graphs for other runtimes lack.
     before = list(accumulate(torch.where(observed, t, -1).unbind(1), torch.maximum))
     after = list(accumulate(reversed(torch.where(observed, t, T).unbind(1)), torch.minimum))
