@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -42,14 +42,7 @@ from frame_forecast.training.module import TrainingModule
 from frame_forecast.training.optimizer import MuonAdamW
 from frame_forecast.training.settings import RunSettings
 
-
-@pytest.fixture(autouse=True)
-def _small_and_offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(sources, "load_digits", random_digits)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # sums in one order: results may be compared bit by bit
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("small_and_offline")
 
 
 class Watch:

@@ -47,13 +47,7 @@ OWN_DISK = ["unshare", "--user", "--map-root-user", "--mount"]
 TINY_MASKED = {"patch": 8, "width": 8, "hidden": 4, "mix": 8, "directions": "bf", "motion": False}
 
 
-@pytest.fixture(autouse=True)
-def _small_and_offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(sources, "load_digits", random_digits)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # sums in one order: results may be compared bit by bit
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("small_and_offline")
 
 
 def after_steps(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], None]) -> None:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from frame_forecast.models.base import Model, check_counts
 from frame_forecast.nn.cells import Cell, State
-from frame_forecast.nn.motion import other_neighbours
+from frame_forecast.nn.motion import other_neighbours, seen_frames
 from frame_forecast.nn.unroll import unroll
 
 
@@ -180,15 +180,10 @@ class CausalModel(Model):
         return x.new_zeros((B, h, w, channels)).permute(0, 3, 1, 2)
 
 
-def _seen_frames(observed: Tensor) -> Tensor:
-    """Frames with an observed pixel, bool ``(B, T)``."""
-    return observed.flatten(2).any(dim=2)
-
-
 def _seen_from_to(observed: Tensor) -> tuple[Tensor, Tensor]:
     """The first and the last frame with an observed pixel, int64 ``(B,)``; T and -1 where there is none."""
     T = observed.shape[1]
-    t, seen = torch.arange(T, device=observed.device), _seen_frames(observed)
+    t, seen = torch.arange(T, device=observed.device), seen_frames(observed)
     return torch.where(seen, t, T).amin(dim=1), torch.where(seen, t, -1).amax(dim=1)
 
 
@@ -202,7 +197,7 @@ def _share_forwards(observed: Tensor) -> Tensor:
     """How far to trust the run forwards, ``(B, T, 1, 1, 1)``: the less, the longer it has read its own frames
     beside the run backwards; wholly or not at all where the other one gives nothing."""
     T = observed.shape[1]
-    before, after = other_neighbours(_seen_frames(observed)[:, :, None, None, None])
+    before, after = other_neighbours(seen_frames(observed)[:, :, None, None, None])
     t = torch.arange(T, device=observed.device)[:, None, None, None]
     since, until = t - before, after - t
     between = until / (since + until)

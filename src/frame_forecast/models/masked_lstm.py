@@ -12,7 +12,7 @@ from frame_forecast.models.optical_flow import moved_copies
 from frame_forecast.models.registry import register
 from frame_forecast.nn.cells import ConvLstmCell
 from frame_forecast.nn.heads import FlowHead, MotionHead
-from frame_forecast.nn.motion import on_a_line, other_neighbours, positions, values_at
+from frame_forecast.nn.motion import on_a_line, other_neighbours, positions, seen_frames, values_at
 from frame_forecast.nn.unroll import unroll
 
 _DIRECTIONS = "fb"
@@ -210,18 +210,13 @@ class MaskedLstm(Model):
         return F.pixel_shuffle(self.head(tokens).float(), self.config.patch)[..., :H, :W]
 
 
-def _seen_frames(observed: Tensor) -> Tensor:
-    """Frames with an observed pixel, bool ``(B, T)``."""
-    return observed.flatten(2).any(dim=2)
-
-
 def _seen_after_missing(observed: Tensor, valid: Tensor) -> Tensor:
     """Clips in which something is observed later than something that is missing: bool ``(B,)``."""
     T = observed.shape[1]
     t = torch.arange(T, device=observed.device)
     missing = valid & ~observed.flatten(2).all(dim=2)
     first_missing = torch.where(missing, t, T).amin(dim=1)
-    last_seen = torch.where(_seen_frames(observed), t, -1).amax(dim=1)
+    last_seen = torch.where(seen_frames(observed), t, -1).amax(dim=1)
     return last_seen > first_missing
 
 
@@ -232,7 +227,7 @@ def _share_forwards(observed: Tensor, valid: Tensor) -> Tensor:
     """
     T = observed.shape[1]
     t = torch.arange(T, device=observed.device)
-    seen = _seen_frames(observed)
+    seen = seen_frames(observed)
     first = torch.where(seen, t, T).amin(dim=1, keepdim=True)
     last = torch.where(seen, t, -1).amax(dim=1, keepdim=True)
     between = 0.25 + 0.5 * t / (valid.sum(dim=1, keepdim=True) - 1).clamp(min=1)

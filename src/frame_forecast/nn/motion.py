@@ -13,6 +13,11 @@ def positions(observed: Tensor) -> Tensor:
     return torch.arange(observed.shape[1], device=observed.device).view(1, -1, 1, 1, 1)
 
 
+def seen_frames(observed: Tensor) -> Tensor:
+    """Frames with an observed pixel, bool ``(B, T)``, for ``observed`` as `neighbours` takes it."""
+    return observed.flatten(2).any(dim=2)
+
+
 def neighbours(observed: Tensor) -> tuple[Tensor, Tensor]:
     """Which frames are nearest in time, for each pixel or frame.
 

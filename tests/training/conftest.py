@@ -1,0 +1,19 @@
+"""What tests of whole runs share."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from tiny_runs import random_digits
+
+from frame_forecast.data import sources
+
+
+@pytest.fixture
+def small_and_offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Runs on digits of noise, with sums in one order, so that results may be compared bit by bit."""
+    monkeypatch.setattr(sources, "load_digits", random_digits)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
