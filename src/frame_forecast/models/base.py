@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from frame_forecast.errors import ConfigError, ShapeError
+from frame_forecast.nn.convolution import keep_kernels
 
 TASKS = ("forecast", "recreate", "reconstruct")
 _MOST_LAYERS = 1000  # they are made one by one
@@ -90,7 +91,8 @@ class Model(nn.Module, abc.ABC):
         in_clip = valid[:, :, None, None, None]
         # where, not a product: a hidden NaN times 0 would still be NaN.
         seen = torch.where(observed & in_clip, frames, torch.zeros((), device=frames.device))
-        prediction = self._predict(seen, observed & in_clip, valid)
+        with keep_kernels():
+            prediction = self._predict(seen, observed & in_clip, valid)
         return torch.where(in_clip, prediction, torch.zeros((), device=frames.device))
 
     @final

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 from frame_forecast.errors import ConfigError
 from frame_forecast.models.causal import CausalConfig, CausalModel
 from frame_forecast.models.registry import register
-from frame_forecast.nn.cells import Cell, State
+from frame_forecast.nn.cells import Cell, State, tanh
+from frame_forecast.nn.convolution import Conv2d
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class SpatioTemporalLstmCell(nn.Module):
         super().__init__()
 
         def convolution(inputs: int, gates: int, size: int = kernel, bias: bool = False) -> nn.Conv2d:
-            made = nn.Conv2d(inputs, gates * hidden, size, padding=size // 2, bias=bias)
+            made = Conv2d(inputs, gates * hidden, size, bias=bias)
             nn.init.normal_(made.weight, std=math.sqrt(0.5 / made.weight[0].numel()))  # half of a gate's variance
             return made
 
@@ -81,13 +82,13 @@ class SpatioTemporalLstmCell(nn.Module):
         of_state, of_memory = projected.split([4 * hidden, 3 * hidden], dim=1)
         a_i, a_f, a_g, a_o = (of_state + self.state(h)).to(c.dtype).chunk(4, dim=1)
         b_i, b_f, b_g = (of_memory + self.memory(m)).to(c.dtype).chunk(3, dim=1)
-        gain_c = torch.sigmoid(a_i) * torch.tanh(a_g)
-        gain_m = torch.sigmoid(b_i) * torch.tanh(b_g)
+        gain_c = torch.sigmoid(a_i) * tanh(a_g)
+        gain_m = torch.sigmoid(b_i) * tanh(b_g)
         c = torch.sigmoid(a_f) * c + gain_c
         m = torch.sigmoid(b_f) * m + gain_m
         both = torch.cat([c, m], dim=1)
         o = torch.sigmoid(a_o + self.output(both))
-        h = (o * torch.tanh(self.merge(both))).to(projected.dtype)
+        h = (o * tanh(self.merge(both))).to(projected.dtype)
         return h, c, m, gain_c, gain_m
 
 

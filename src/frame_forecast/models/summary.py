@@ -7,6 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from frame_forecast.masks import future
 from frame_forecast.models.base import Model
+from frame_forecast.nn.convolution import plain
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def summarise(model: Model, context: int = 10, horizon: int = 10, size: int = 64
     frames = torch.zeros((1, context + horizon, *frame))
     training = model.training
     model.eval()  # in training a model may do more
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+    with FlopCounterMode(display=False) as counter, torch.inference_mode(), plain():
         model(frames, future(context, horizon)[None])
     model.train(training)
     return Summary(

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
-from torch.nn.grad import conv2d_input, conv2d_weight
 
-from frame_forecast.nn.cells import LstmCell, State
+from frame_forecast.nn.cells import LstmCell, State, tanh
+from frame_forecast.nn.convolution import Kernels, kernels_of
 
 
 def scan(cell: LstmCell, projected: Tensor | None, state: State, steps: int) -> tuple[Tensor, State]:
@@ -53,7 +53,7 @@ class _Scan(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         ctx.dtypes = (h.dtype, weight.dtype, bias.dtype)
         ctx.has_input = projected is not None
-        outputs, memories, gates, weight = _run(projected, h, c, weight, bias, steps, keep=True)
+        outputs, memories, gates, ctx.map = _run(projected, h, c, weight, bias, steps, keep=True)
         ctx.save_for_backward(weight, outputs, memories, gates)
         return outputs[1:], memories[-1]
 
@@ -61,14 +61,17 @@ class _Scan(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         d_outputs, d_c = gradients
-        weight, outputs, memories, gates = ctx.saved_tensors
+        _, outputs, memories, gates = ctx.saved_tensors  # weight: to raise an error if it was changed since
         d_gates, d_c = torch.empty_like(gates), d_c.clone()
         d_h = torch.zeros_like(outputs[0])
         for t in reversed(range(len(gates))):
             d_h = d_outputs[t].to(d_c.dtype) + d_h
             d_gates[t] = _step_gradient(gates[t].to(d_c.dtype), memories[t], memories[t + 1], d_h, d_c)
-            d_h = _state_gradient(d_gates[t], outputs[t], weight)
-        d_weight, d_bias = _weight_gradients(d_gates.flatten(0, 1), outputs[:-1].flatten(0, 1), weight)
+            if t > 0 or ctx.needs_input_grad[1]:
+                d_h = ctx.map.input_gradient(d_gates[t])
+        d_all = d_gates.flatten(0, 1)
+        d_weight = ctx.map.weight_gradient(outputs[:-1].flatten(0, 1), d_all)
+        d_bias = d_all.sum([axis for axis in range(d_all.ndim) if axis != 1])
         h_dtype, weight_dtype, bias_dtype = ctx.dtypes
         d_projected = d_gates if ctx.has_input else None
         return d_projected, d_h.to(h_dtype), d_c, d_weight.to(weight_dtype), d_bias.to(bias_dtype), None
@@ -76,7 +79,7 @@ class _Scan(torch.autograd.Function):
 
 def _run(
     projected: Tensor | None, h: Tensor, c: Tensor, weight: Tensor, bias: Tensor, steps: int, keep: bool
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> "tuple[Tensor, Tensor, Tensor, Kernels | _Matrix]":
     """The steps of `LstmCell.forward`, without autograd.
 
     Args:
@@ -88,7 +91,7 @@ def _run(
     Returns:
         The outputs ``(T + 1, B, hidden, ...)``, the given one first; the memories, likewise, or
         ``(1, B, hidden, ...)``; the activated gates ``(T or 0, B, 4 * hidden, ...)``; and the
-        weight that the products were made with.
+        map of ``h`` that was applied.
     """
     dtype = _compute_dtype(projected, h)
     # A convolution is fastest where state and kernel lie in memory in the same order.
@@ -106,38 +109,31 @@ def _run(
     memories = series(steps + 1 if keep else 1, hidden, c.dtype)
     kept = series(steps if keep else 0, 4 * hidden, dtype)
     outputs[0], memories[0] = h, c
-    weight, bias = weight.to(dtype), bias.to(dtype)
+    bias = bias.to(dtype)
     if channels_last:
         weight = weight.contiguous(memory_format=torch.channels_last)
+    map = kernels_of(weight, dtype) if h.ndim == 4 else _Matrix(weight.to(dtype))
     for t in range(steps):
-        gates = _gates(outputs[t], weight, bias)
+        gates = map.apply(outputs[t], bias)
         if projected is not None:
             gates += projected[t]
         gates = gates.to(c.dtype)
         i, f, g, o = _activate(gates)
         before, after = (memories[t], memories[t + 1]) if keep else (memories[0], memories[0])
         torch.mul(f, before, out=after).addcmul_(i, g)
-        outputs[t + 1] = o * _tanh(after)
+        outputs[t + 1] = o * tanh(after)
         if keep:
             kept[t] = gates
-    return outputs, memories, kept, weight
+    return outputs, memories, kept, map
 
 
 def _activate(gates: Tensor) -> tuple[Tensor, ...]:
     """Activates gates ``(B, 4 * hidden, ...)`` in place; returns i, f, g and o, views of them."""
     i, f, g, o = gates.chunk(4, dim=1)
-    activated = _tanh(g)
+    activated = tanh(g)
     torch.sigmoid_(gates)  # g for nothing: one call on the whole costs less than two on parts
     g.copy_(activated)
     return i, f, g, o
-
-
-def _tanh(x: Tensor) -> Tensor:
-    """On CPUs by way of the sigmoid, which takes PyTorch a fifth of the time there (AMD EPYC, float32).
-
-    What that loses, about the rounding error of numbers near 1, is nothing beside the other terms of a sum.
-    """
-    return torch.sigmoid(2 * x).mul_(2).sub_(1) if x.device.type == "cpu" else torch.tanh(x)
 
 
 def _step_gradient(gates: Tensor, c: Tensor, new_c: Tensor, d_h: Tensor, d_c: Tensor) -> Tensor:
@@ -153,7 +149,7 @@ def _step_gradient(gates: Tensor, c: Tensor, new_c: Tensor, d_h: Tensor, d_c: Te
         The gradient of the gates before their activation.
     """
     i, f, g, o = gates.chunk(4, dim=1)
-    tanh_c = _tanh(new_c)
+    tanh_c = tanh(new_c)
     d_c += torch.ops.aten.tanh_backward(d_h * o, tanh_c)
     d_gates = torch.empty_like(gates)
     d_i, d_f, d_g, d_o = d_gates.chunk(4, dim=1)
@@ -176,20 +172,17 @@ def _compute_dtype(projected: Tensor | None, h: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else h.dtype
 
 
-def _gates(h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """The state's share of the gates: ``weight`` is ``(4 * hidden, hidden)`` or a kernel, ``(..., k, k)``."""
-    return F.conv2d(h, weight, bias, padding="same") if weight.ndim == 4 else F.linear(h, weight, bias)
+class _Matrix:
+    """As `Kernels`, for a state ``(B, hidden)``."""
 
+    def __init__(self, weight: Tensor) -> None:
+        self.weight = weight
 
-def _state_gradient(d_gates: Tensor, h: Tensor, weight: Tensor) -> Tensor:
-    """Of `_gates` with respect to ``h``."""
-    if weight.ndim == 4:
-        return conv2d_input(h.shape, weight, d_gates, padding=weight.shape[-1] // 2)
-    return d_gates @ weight
+    def apply(self, x: Tensor, bias: Tensor) -> Tensor:
+        return F.linear(x, self.weight, bias)
 
+    def input_gradient(self, d_outputs: Tensor) -> Tensor:
+        return d_outputs @ self.weight
 
-def _weight_gradients(d_gates: Tensor, h: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Of `_gates` with respect to weight and bias; ``d_gates`` and ``h`` hold all steps, ``(T * B, ...)``."""
-    if weight.ndim == 4:
-        return conv2d_weight(h, weight.shape, d_gates, padding=weight.shape[-1] // 2), d_gates.sum((0, 2, 3))
-    return d_gates.mT @ h, d_gates.sum(0)
+    def weight_gradient(self, x: Tensor, d_outputs: Tensor) -> Tensor:
+        return d_outputs.mT @ x
