@@ -135,8 +135,7 @@ class CausalModel(Model):
         B, T, _, H, W = frames.shape
         pixels = self._patches(frames)  # (T, B, pixels, h, w)
         seen = self._patches(observed.expand_as(frames), outside=True)
-        whole = observed.flatten(2).all(dim=2).all(dim=0)
-        known = min(int(whole.cumprod(dim=0).sum()), T - 1)
+        known = min(_whole_until(observed), T - 1)
         cells = [cell for cell in self.cells if isinstance(cell, Cell)]
         states = self._start(pixels[0])
         x, drawn = pixels[0], []
@@ -185,6 +184,11 @@ def _seen_from_to(observed: Tensor) -> tuple[Tensor, Tensor]:
     T = observed.shape[1]
     t, seen = torch.arange(T, device=observed.device), seen_frames(observed)
     return torch.where(seen, t, T).amin(dim=1), torch.where(seen, t, -1).amax(dim=1)
+
+
+def _whole_until(observed: Tensor) -> int:
+    """The first frame that some clip has not whole; T where there is none."""
+    return int(observed.flatten(2).all(dim=2).all(dim=0).cumprod(dim=0).sum())
 
 
 def _missing_before(last: Tensor, observed: Tensor) -> Tensor:

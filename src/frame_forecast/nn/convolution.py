@@ -12,7 +12,7 @@ by 1.3 %, against 0.3 %, so there it is not done. ``docs/performance.md`` has wh
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from fractions import Fraction
 from functools import cache
@@ -150,7 +150,18 @@ _plain: ContextVar[bool] = ContextVar("_plain", default=False)
 @contextmanager
 def keep_kernels() -> Iterator[None]:
     """Inside, weights do not change, so that what is computed of them serves every step."""
-    token = _kept.set(None if _plain.get() or tracing() or not _PREPARES else {})
+    with _keeping(None if _plain.get() or tracing() or not _PREPARES else {}):
+        yield
+
+
+def same_kernels() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """What a computation and its repetition are to run in, for `torch.utils.checkpoint`: both with these kernels."""
+    return nullcontext(), _keeping(_kept.get())
+
+
+@contextmanager
+def _keeping(kept: "dict[tuple[int, torch.dtype], Kernels] | None") -> Iterator[None]:
+    token = _kept.set(kept)
     try:
         yield
     finally:

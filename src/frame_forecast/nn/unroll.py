@@ -1,13 +1,31 @@
 """The time loop, written once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from frame_forecast.devices import tracing
 from frame_forecast.nn.cells import Cell, LstmCell, State
+from frame_forecast.nn.convolution import same_kernels
 from frame_forecast.nn.scan import scan
+
+_recomputes: ContextVar[bool] = ContextVar("_recomputes", default=False)
+
+
+@contextmanager
+def recomputing() -> Iterator[None]:
+    """Inside, only the states between steps are kept for the gradient; the rest of a step is computed again for it
+    (Chen et al., "Training deep nets with sublinear memory cost", 2016)."""
+    token = _recomputes.set(True)
+    try:
+        yield
+    finally:
+        _recomputes.reset(token)
 
 
 def unroll(
@@ -56,7 +74,7 @@ def unroll(
             projected = cell.project(below.flatten(0, 1))
             projected = projected.view(*below.shape[:2], *projected.shape[1:])
         # A graph to export has no use for steps that write into one tensor.
-        if lengths is None and isinstance(cell, LstmCell) and not tracing():
+        if lengths is None and isinstance(cell, LstmCell) and not tracing() and not _recomputes.get():
             below, state = scan(cell, projected, state, steps)
         else:
             below, state = _loop(cell, projected, state, steps, lengths)
@@ -73,7 +91,7 @@ def _loop(
     # unbind, not indexing: the gradient of an index is a zero tensor of all T steps.
     inputs = [None] * steps if projected is None else projected.unbind()
     for t, x in enumerate(inputs):
-        output, new = cell(x, state)
+        output, new = _step(cell, x, state)
         state = new if lengths is None else _keep_where(t < lengths, new, state)
         outputs.append(output)
     return torch.stack(outputs), state
@@ -92,7 +110,7 @@ def _unroll_together(
     for _ in range(steps):
         outputs = []
         for layer, cell in enumerate(cells):
-            x, states[layer] = cell(None if x is None else cell.project(x), states[layer])
+            x, states[layer] = _step(partial(_project_too, cell), x, states[layer])
             outputs.append(x)
         x = feed(outputs)
     return states
@@ -101,3 +119,17 @@ def _unroll_together(
 def _keep_where(going: Tensor, new: State, old: State) -> State:
     """The new state of clips that are still going, the old one of those that have ended."""
     return tuple(torch.where(going.reshape(-1, *[1] * (n.ndim - 1)), n, o) for n, o in zip(new, old, strict=True))
+
+
+def _project_too(cell: Cell, x: Tensor | None, state: State) -> tuple[Tensor, State]:
+    """A cell's step on its input itself."""
+    return cell(None if x is None else cell.project(x), state)
+
+
+def _step(
+    step: Callable[[Tensor | None, State], tuple[Tensor, State]], x: Tensor | None, state: State
+) -> tuple[Tensor, State]:
+    """A step, of which nothing but its input and state is kept inside `recomputing`."""
+    if not (_recomputes.get() and torch.is_grad_enabled()):
+        return step(x, state)
+    return checkpoint(step, x, state, use_reentrant=False, preserve_rng_state=False, context_fn=same_kernels)

@@ -69,6 +69,8 @@ class TrainConfig:
         gradient_clip: largest norm of all gradients together.
         ema_decay: of the averaged weights that are validated and released.
         loss: ``cross_entropy`` or ``mse``, per pixel, or ``log_mse``, per frame: the score in decibels.
+        recompute: whether recurrent steps are computed again for their gradients instead of kept: less memory, more
+            time (`nn.unroll.recomputing`).
         precision: ``auto`` takes bfloat16 where the processor has it.
         validation_clips: clips that choose the best checkpoint.
         validations: how often in a run.
@@ -89,6 +91,7 @@ class TrainConfig:
     gradient_clip: float = 1.0
     ema_decay: float = 0.99
     loss: Literal["cross_entropy", "mse", "log_mse"] = "cross_entropy"
+    recompute: bool = False
     precision: Literal["auto", "bf16", "float32"] = "auto"
     validation_clips: int = 64
     validations: int = 6

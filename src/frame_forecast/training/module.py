@@ -1,5 +1,6 @@
 """The Lightning module: loss, learning rates over the budget, what is logged."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import lightning.pytorch as pl
@@ -10,6 +11,7 @@ from torch.nn import functional as F
 
 from frame_forecast.clip import Batch
 from frame_forecast.models import Model
+from frame_forecast.nn.unroll import recomputing
 from frame_forecast.training.config import Budget, TrainConfig
 from frame_forecast.training.optimizer import MuonAdamW, build_optimizer
 
@@ -104,7 +106,8 @@ class TrainingModule(pl.LightningModule):
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, MuonAdamW)
         optimizer.scale_learning_rates(self.learning_rate_factor(share))
-        loss = self._loss(batch)
+        with recomputing() if self.config.recompute else nullcontext():
+            loss = self._loss(batch)
         self.log("train/loss", loss, prog_bar=True)
         for name, penalty in self.model.penalties().items():
             self.log(f"train/{name}", penalty)
