@@ -23,7 +23,7 @@ from frame_forecast.errors import ConfigError, ProcessError
 TIMEOUT = timedelta(minutes=30)
 """How long processes wait for one that has not ended but does not answer."""
 
-_BYTES_A_PROCESS = 300 * 2**20  # of Python and torch alone (measured)
+_BYTES_A_PROCESS = 250 * 2**20  # that are its own before it works, at the least (measured: 257 MiB)
 _Value = TypeVar("_Value")
 
 
