@@ -5,7 +5,12 @@ import hashlib
 import json
 import math
 import os
+import pickle
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +24,7 @@ from frame_forecast.masks import parse_pattern
 from frame_forecast.metrics import BinaryScores, FrameScores, binarise
 from frame_forecast.models import Model, create
 from frame_forecast.philox import stream_key
+from frame_forecast.processes import Processes
 from frame_forecast.results import Results
 
 FRAMES, SIZE = 6, 16
@@ -130,6 +136,68 @@ def test_models_are_given_context_only(task: str, horizon: int) -> None:
         assert not observed[:, 4:].any()
     grey, binarised = seen[0][0][0], seen[0][1][0]
     assert torch.equal(binarised[:, :4], (grey[:, :4] > 0.5).float())
+
+
+class Threads(Processes):
+    """One thread of several, each as `launch` would have a process."""
+
+    def __init__(self, rank: int, count: int, passed: list[Any], wait: threading.Barrier) -> None:
+        super().__init__()
+        self.rank, self.count = rank, count
+        self.passed, self.wait = passed, wait
+
+    def from_all(self, value: Any) -> list[Any]:
+        self.passed[self.rank] = value
+        self.wait.wait()
+        everything = pickle.loads(pickle.dumps(self.passed))
+        self.wait.wait()
+        return everything
+
+
+def shared(count: int, source: Callable[[], RandomClips], models: Callable[[], dict[str, Model]], **changes) -> Any:
+    """What each of so many processes has in the end, and which clips it was asked for."""
+    passed, wait = [None] * count, threading.Barrier(count)
+
+    def work(rank: int) -> tuple[Results, int]:
+        own = source()
+        return run(models(), own, processes=Threads(rank, count, passed, wait), **changes), own.largest_request
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(work, range(count)))
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.parametrize("clips", [1, 7, 12])
+@pytest.mark.parametrize(
+    ("task", "changes"),
+    [
+        ("forecast", {}),
+        ("recreate", {"context": FRAMES, "horizon": 0, "pattern": parse_pattern("pixels:0.3")}),
+        ("reconstruct", {"horizon": 0}),
+    ],
+)
+def test_any_number_of_processes_gives_the_very_same_results(count: int, clips: int, task: str, changes: dict) -> None:
+    def models() -> dict[str, Model]:
+        return with_baselines("linear", create("linear"), task)
+
+    options = {"task": task, "clips": clips, "batch_size": 3} | changes
+    expected = run(models(), RandomClips(), **options)
+    for rank, (results, most) in enumerate(shared(count, RandomClips, models, **options)):
+        assert str(results.rows) == str(expected.rows)  # as text, for NaN equals itself there
+        assert results.data == expected.data
+        assert results.machine.device == f"{count} x cpu"
+        assert most == max([min(3, clips - start) for start in range(0, clips, 3)][rank::count], default=0)
+
+
+def test_an_error_of_one_process_is_an_error_of_all() -> None:
+    class Damaged(RandomClips):
+        def _clip(self, number: int) -> Tensor:
+            if number == 4:  # of the second batch, and so of the second process alone
+                raise DataError("a damaged clip", "another", "look")
+            return super()._clip(number)
+
+    with pytest.raises(Exception, match="a damaged clip"):
+        shared(3, Damaged, lambda: {"test": Recorder()}, batch_size=3)
 
 
 def test_batch_size_bounds_requests_and_changes_no_result() -> None:

@@ -1,10 +1,13 @@
 """Scores against worked examples, NumPy loops and torchmetrics."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
@@ -174,6 +177,31 @@ def test_batches_and_merging_give_what_one_pass_gives(meter) -> None:
     empty = meter()
     empty.merge(whole)
     assert_same(whole, empty)
+
+
+@pytest.mark.parametrize("meter", METERS)
+@given(clips=st.integers(1, 9), cuts=st.sets(st.integers(1, 8)), owners=st.lists(st.integers(0, 3), min_size=9))
+def test_sums_of_any_split_over_processes_merge_to_those_of_one(
+    meter, clips: int, cuts: set[int], owners: list[int]
+) -> None:
+    prediction, target = random_pair(clips, 2, 1, 12, 12)
+    scored = torch.rand(clips, 2, 1, 12, 12, generator=torch.Generator().manual_seed(1)) < 0.4
+    bounds = [0, *sorted(cut for cut in cuts if cut < clips), clips]
+    batches = [slice(*pair) for pair in itertools.pairwise(bounds)]
+    one, merged, processes = meter(), meter(), [meter() for _ in range(4)]
+    for batch, owner in zip(batches, owners, strict=False):
+        part = prediction[batch], target[batch], scored[batch]
+        for scorer in (one, processes[owner]):
+            scorer.update(*part)
+        own = meter()
+        own.update(*part)
+        merged.merge(own)
+    assert merged.compute() == one.compute()  # batch by batch in their order: the very same numbers
+    whole = meter()
+    whole.update(prediction, target, scored)
+    for process in processes[1:]:
+        processes[0].merge(process)
+    assert_same(processes[0], whole)
 
 
 @pytest.mark.parametrize("meter", METERS)

@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from frame_forecast import workflows
+from frame_forecast import scoring, workflows
 from frame_forecast.data.moving_mnist import MovingMnist
 
 
@@ -31,7 +31,7 @@ def test_the_demo_is_as_good_as_promised(
     quiet = Console(quiet=True)
     if not folder.exists():
         workflows.demo(folder, minutes=minutes, preset="conv_lstm_autoencoder", seed=0, device="auto", console=quiet)
-    results = workflows.evaluate(
+    results = scoring.evaluate(
         str(folder),
         task=task,
         clips=1000,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from frame_forecast import evaluation, report, reporting, workflows
+from frame_forecast import evaluation, report, reporting, scoring, workflows
 from frame_forecast.data import digits, sources
 from frame_forecast.data.digits import Digits
 from frame_forecast.data.moving_mnist import MovingMnistConfig
@@ -118,7 +118,7 @@ def test_weights_go_to_a_new_folder_under_their_tag(released: Path, name: str) -
 def test_weights_are_scored_as_evaluate_does(released: Path, tmp_path: Path) -> None:
     page = reporting.report_weights(TAG, tmp_path / "out", clips=2, device="cpu", console=QUIET)
     for made in results(page):
-        again = workflows.evaluate(
+        again = scoring.evaluate(
             TAG,
             task=made.task,
             clips=2,

@@ -15,7 +15,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from frame_forecast import reporting, weights, workflows
+from frame_forecast import reporting, scoring, weights, workflows
 from frame_forecast.data import digits, sources
 from frame_forecast.data.digits import Digits
 from frame_forecast.data.moving_mnist import MovingMnistConfig
@@ -131,7 +131,7 @@ def test_a_folder_with_a_run_is_not_trained_over(finished: Path) -> None:
 @pytest.mark.parametrize(("task", "frames"), [("forecast", 10), ("reconstruct", 3)])
 def test_an_evaluation_is_written_and_reads_back(task: str, frames: int, finished: Path, tmp_path: Path) -> None:
     file = tmp_path / "new" / "results.json"
-    results = workflows.evaluate(str(finished), task=task, json_file=file, **EVALUATION)
+    results = scoring.evaluate(str(finished), task=task, json_file=file, **EVALUATION)
     assert Results.from_json_dict(json.loads(file.read_text())) == results
     assert {row.model for row in results.rows} == {"conv_lstm_autoencoder", "black", "mean_frame", "copy_last"}
     assert all(len(row.per_lead_time) == frames for row in results.rows)
@@ -163,7 +163,7 @@ def finished_weights(finished: Path, tmp_path: Path) -> Path:
 def test_weights_are_scored_on_clips_like_those_they_were_trained_on(finished_weights: Path) -> None:
     edit_data(finished_weights, lambda data: data | {"digits": 3, "step": 0.25})
     options = EVALUATION | {"published": True, "horizon": 2}
-    results = workflows.evaluate(str(finished_weights), task="forecast", json_file=None, **options)
+    results = scoring.evaluate(str(finished_weights), task="forecast", json_file=None, **options)
     assert results.data.name == "moving_mnist (size=32, digits=3, step=0.25), random test digits"
     source = sources.open_source(
         "moving_mnist", "test", frames=5, config=MovingMnistConfig(size=32, digits=3, step=0.25)
@@ -173,16 +173,16 @@ def test_weights_are_scored_on_clips_like_those_they_were_trained_on(finished_we
 
 def test_weights_that_do_not_tell_their_clips_are_scored_on_usual_ones_of_their_size(finished_weights: Path) -> None:
     edit_data(finished_weights, lambda data: {"name": data["name"], "seed": data["seed"]})
-    results = workflows.evaluate(str(finished_weights), task="forecast", json_file=None, **EVALUATION)
+    results = scoring.evaluate(str(finished_weights), task="forecast", json_file=None, **EVALUATION)
     assert results.data.name == "moving_mnist (size=32), random test digits"
 
 
 def test_weights_are_scored_on_the_data_set_they_were_trained_on_unless_told_otherwise(finished_weights: Path) -> None:
     edit_data(finished_weights, lambda data: {"name": "moving_scenes (size=32)", "size": 32, "channels": 1, "radar": 0})
     options = {"task": "forecast", "json_file": None} | EVALUATION
-    own = workflows.evaluate(str(finished_weights), **options | {"data": None})
+    own = scoring.evaluate(str(finished_weights), **options | {"data": None})
     assert own.data.name == "moving_scenes (size=32)"
-    other = workflows.evaluate(str(finished_weights), **options | {"data": "moving_mnist"})
+    other = scoring.evaluate(str(finished_weights), **options | {"data": "moving_mnist"})
     assert other.data.name == "moving_mnist (size=32), random test digits"
     assert own.row("black", "mse").overall != other.row("black", "mse").overall
 
@@ -195,7 +195,7 @@ def test_published_clips_are_for_weights_trained_on_their_like(
     monkeypatch.setattr(sources, "find_published", lambda: tmp_path / "mnist_test_seq.npy")
     edit_data(finished_weights, lambda data: data | {"size": 64, "digits": digits})
     options = EVALUATION | {"published": True}
-    results = workflows.evaluate(str(finished_weights), task="forecast", json_file=None, **options)
+    results = scoring.evaluate(str(finished_weights), task="forecast", json_file=None, **options)
     assert ("mnist_test_seq" in results.data.name) == (digits == 2)
 
 
@@ -203,17 +203,17 @@ def test_published_clips_are_for_weights_trained_on_their_like(
 def test_clips_that_cannot_be_in_a_contract(data: object, finished_weights: Path) -> None:
     edit_data(finished_weights, lambda _: data)
     with pytest.raises((ConfigError, WeightsError)):
-        workflows.evaluate(str(finished_weights), task="forecast", json_file=None, **EVALUATION)
+        scoring.evaluate(str(finished_weights), task="forecast", json_file=None, **EVALUATION)
 
 
 def test_a_baseline_is_evaluated_by_its_name() -> None:
-    results = workflows.evaluate("copy_last", task="forecast", json_file=None, **EVALUATION)
+    results = scoring.evaluate("copy_last", task="forecast", json_file=None, **EVALUATION)
     assert results.model == "copy_last"
     assert results.weights_sha256 is None
 
 
 def test_a_recreation_is_of_the_pattern_and_of_20_frames() -> None:
-    results = workflows.evaluate(
+    results = scoring.evaluate(
         "linear", json_file=None, **EVALUATION | {"task": "recreate", "pattern": "gap:3-8", "context": None, "seed": 5}
     )
     assert (results.pattern, results.context, results.horizon) == ("gap:3-8", 20, 0)
@@ -225,7 +225,7 @@ def test_results_never_replace_a_folder(tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "file").write_text("kept")
     with pytest.raises(OutputError):
-        workflows.evaluate("copy_last", task="forecast", json_file=tmp_path / "kept", **EVALUATION)
+        scoring.evaluate("copy_last", task="forecast", json_file=tmp_path / "kept", **EVALUATION)
     assert (tmp_path / "kept" / "file").read_text() == "kept"
 
 
@@ -254,7 +254,7 @@ def test_evaluations_that_cannot_be_are_refused(
     model: str, changes: dict[str, object], error: type[FrameForecastError]
 ) -> None:
     with pytest.raises(error):
-        workflows.evaluate(model, **{"task": "forecast", "json_file": None} | EVALUATION | changes)
+        scoring.evaluate(model, **{"task": "forecast", "json_file": None} | EVALUATION | changes)
 
 
 def test_a_run_stopped_before_its_first_checkpoint_starts_again(

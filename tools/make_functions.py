@@ -61,6 +61,8 @@ MODULES = (
     "report",
     "reporting",
     "workflows",
+    "scoring",
+    "processes",
     "release",
     "backtest",
     "errors",

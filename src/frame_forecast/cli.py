@@ -187,15 +187,18 @@ def evaluate(
     openstl: Annotated[bool, typer.Option("--ssim-openstl", help="SSIM as in published tables, too.")] = False,
     seed: Seed = 0,
     device: Device = "auto",
+    devices: Annotated[
+        int, typer.Option(help="How many of them share the work, in a process each; on a CPU, how many processes.")
+    ] = 1,
 ) -> None:
     """Score a model beside the baselines, per lead time, grey and binarised."""
     from rich.console import Console
 
-    from frame_forecast import workflows
+    from frame_forecast import scoring
     from frame_forecast.report import markdown_table
 
     console = Console()
-    results = workflows.evaluate(
+    results = scoring.evaluate(
         model,
         task=task,
         clips=clips,
@@ -208,6 +211,7 @@ def evaluate(
         openstl=openstl,
         seed=seed,
         device=device,
+        devices=devices,
         json_file=json_file,
         console=console,
     )

@@ -51,6 +51,10 @@ class OutputError(FrameForecastError):
     """Output that cannot be written."""
 
 
+class ProcessError(FrameForecastError):
+    """A process that did not end well and left its share of the work undone."""
+
+
 class FrameForecastWarning(UserWarning):
     """An answer that is given but may not be what was hoped for.
 

@@ -17,6 +17,7 @@ from frame_forecast.masks import PATTERNS, Pattern, future, interleaved
 from frame_forecast.metrics import DEFINITIONS, BinaryScores, FrameScores, binarise
 from frame_forecast.models import TASKS, Model, create
 from frame_forecast.philox import stream_key
+from frame_forecast.processes import ALONE, Processes
 from frame_forecast.results import EvaluatedClips, Results, Row, this_machine
 
 CLIPS_AT_ONCE = 50
@@ -33,6 +34,10 @@ _PROTOCOL = {
     "per_lead_time": "forecast: for each step after the context; recreate, reconstruct: for each frame of the context",
     "null": "not a number: a prediction was not finite, or nothing was there to score",
 }
+
+
+_Meters = dict[str, tuple[FrameScores, BinaryScores]]
+"""Of grey and of binarised frames, by model."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,16 @@ class _Plan:
     pattern: Pattern | None
     seed: int
     turns: int
+
+    @property
+    def length(self) -> int:
+        """Frames of a clip that count."""
+        return self.context + self.horizon
+
+    @property
+    def steps(self) -> slice:
+        """Those of them that are scored."""
+        return slice(self.context if self.task == "forecast" else 0, self.length)
 
     @property
     def missing(self) -> str | None:
@@ -116,6 +131,7 @@ def evaluate(
     weights_sha256: str | None = None,
     progress: Callable[[int, int], None] | None = None,
     openstl: bool = False,
+    processes: Processes = ALONE,
 ) -> Results:
     """Scores models on the first clips of a source, grey and binarised, in flat memory.
 
@@ -141,6 +157,8 @@ def evaluate(
         weights_sha256: of the file that the first model's weights are from.
         progress: called with the clips done and ``clips``.
         openstl: also ``ssim_openstl``, which compares to published tables.
+        processes: those that take turns with the batches, each called with the same arguments but the device. Each
+            merges the sums of all in the order of the clips: the results do not depend on their number.
 
     Raises:
         TaskError: an unknown task, or one that a model cannot do.
@@ -148,37 +166,36 @@ def evaluate(
             is needed, or one that does not fit the clips.
         ShapeError: clips shorter than context and horizon, or frames that a model does not take.
     """
-    _check(models, source, task, context, horizon, clips, batch_size, pattern)
     began = time.perf_counter()
-    model_under_test = next(iter(models))
-    plan = _Plan(task, context, horizon, pattern, seed, turns=models[model_under_test].passes)
-    scores = {name: (FrameScores(openstl), BinaryScores()) for name in models}
-    length = context + horizon
-    steps = slice(context, length) if task == "forecast" else slice(0, length)
-    digest = hashlib.sha256()
-    with _evaluation_mode(models.values()), torch.inference_mode():
+    with processes.in_step():
+        _check(models, source, task, context, horizon, clips, batch_size, pattern)
         for model in models.values():
             model.to(device)
-        for start in range(0, clips, batch_size):
-            index = np.arange(start, min(start + batch_size, clips))
-            pixels = source.clips(index)
-            if pixels.shape[1] < length:
-                raise ShapeError(f"clips of {pixels.shape[1]} frames", f"{length} or more", "lower context or horizon")
-            pixels = pixels[:, :length]
-            digest.update(pixels.cpu().numpy().tobytes())
-            frames = to_unit(pixels.to(device))
-            passes = plan.passes(index, frames)
-            scored = torch.stack([look.scored for look in passes]).any(dim=0)[:, steps]
-            for name, model in models.items():
-                grey, binary = scores[name]
-                grey.update(_predict(model, frames, passes)[:, steps], frames[:, steps], scored)
-                binary.update(_predict(model, binarise(frames), passes)[:, steps], frames[:, steps], scored)
+    model_under_test = next(iter(models))
+    plan = _Plan(task, context, horizon, pattern, seed, turns=models[model_under_test].passes)
+    totals = _meters(models, openstl)
+    digest = hashlib.sha256()
+    starts = range(0, clips, batch_size)
+    with _evaluation_mode(models.values()), torch.inference_mode():
+        for first in range(0, len(starts), processes.count):
+            turn = starts[first : first + processes.count]
+            part = None
+            with processes.in_step():
+                if processes.rank < len(turn):
+                    start = turn[processes.rank]
+                    index = np.arange(start, min(start + batch_size, clips))
+                    part = _score(models, source, plan, index, device, openstl)
+            for pixels, meters in filter(None, processes.from_all(part)):
+                digest.update(pixels)
+                for name, pair in meters.items():
+                    for total, meter in zip(totals[name], pair, strict=True):
+                        total.merge(meter)
             if progress is not None:
-                progress(start + len(pixels), clips)
+                progress(min(turn[-1] + batch_size, clips), clips)
     rows = [
         Row(name, metric, score.overall, score.per_lead_time)
-        for name, meters in scores.items()
-        for meter in meters
+        for name, pair in totals.items()
+        for meter in pair
         for metric, score in meter.compute().items()
     ]
     conventions = {row.metric: DEFINITIONS[row.metric] for row in rows} | _PROTOCOL
@@ -194,9 +211,38 @@ def evaluate(
         pattern=plan.missing,
         conventions=conventions,
         rows=rows,
-        machine=this_machine(device),
+        machine=this_machine(device, processes.count),
         seconds=time.perf_counter() - began,
     )
+
+
+def _meters(models: Iterable[str], openstl: bool) -> _Meters:
+    return {name: (FrameScores(openstl), BinaryScores()) for name in models}
+
+
+def _score(
+    models: Mapping[str, Model],
+    source: ClipSource,
+    plan: _Plan,
+    index: np.ndarray,
+    device: str | torch.device,
+    openstl: bool,
+) -> tuple[bytes, _Meters]:
+    """The pixels of the clips ``index`` that count, and their scores; for the other arguments see `evaluate`."""
+    pixels = source.clips(index)
+    if pixels.shape[1] < plan.length:
+        raise ShapeError(f"clips of {pixels.shape[1]} frames", f"{plan.length} or more", "lower context or horizon")
+    pixels = pixels[:, : plan.length]
+    frames = to_unit(pixels.to(device))
+    passes = plan.passes(index, frames)
+    scored = torch.stack([look.scored for look in passes]).any(dim=0)[:, plan.steps]
+    meters = _meters(models, openstl)
+    for name, model in models.items():
+        grey, binary = meters[name]
+        target = frames[:, plan.steps]
+        grey.update(_predict(model, frames, passes)[:, plan.steps], target, scored)
+        binary.update(_predict(model, binarise(frames), passes)[:, plan.steps], target, scored)
+    return pixels.cpu().numpy().tobytes(), meters
 
 
 def _check(

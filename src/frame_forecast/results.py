@@ -34,7 +34,11 @@ class EvaluatedClips:
 
 @dataclass(frozen=True)
 class Machine:
-    """Where it ran."""
+    """Where it ran.
+
+    Args:
+        device: that models were on, with how many processes had one each if there were several.
+    """
 
     cpu: str
     cores: int
@@ -139,9 +143,10 @@ class Results:
             ) from error
 
 
-def this_machine(device: str | torch.device) -> Machine:
-    """The machine that runs this, with models on ``device``."""
-    return Machine(_cpu_name(), os.cpu_count() or 1, torch.__version__, _device_name(device))
+def this_machine(device: str | torch.device, processes: int = 1) -> Machine:
+    """The machine that runs this, with models on ``device``, or on one like it for each of several processes."""
+    name = _device_name(device) if processes == 1 else f"{processes} x {_device_name(device)}"
+    return Machine(_cpu_name(), os.cpu_count() or 1, torch.__version__, name)
 
 
 def _nan_to_none(value: float) -> float | None:
@@ -161,4 +166,4 @@ def _cpu_name() -> str:
 
 def _device_name(device: str | torch.device) -> str:
     kind = torch.device(device)
-    return f"{kind} ({torch.cuda.get_device_name(kind)})" if kind.type == "cuda" else str(kind)
+    return f"{kind.type} ({torch.cuda.get_device_name(kind)})" if kind.type == "cuda" else kind.type

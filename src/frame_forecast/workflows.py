@@ -1,7 +1,6 @@
-"""What strings the parts together: a demo, a run with its rehearsal, an evaluation, a download."""
+"""What strings the parts together: a demo, a run with its rehearsal, a download."""
 
 import dataclasses
-import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,17 +9,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from frame_forecast import evaluation, predict, reporting, weights
+from frame_forecast import predict, reporting, weights
 from frame_forecast.data import digits, download, published
-from frame_forecast.data.moving_mnist import MovingMnistConfig
 from frame_forecast.data.scenes import radar
-from frame_forecast.data.sources import open_source, usual_config
-from frame_forecast.devices import BYTES_A_PIXEL, check_memory
+from frame_forecast.data.sources import usual_config
 from frame_forecast.errors import ConfigError, OutputError
-from frame_forecast.evaluation import Results
-from frame_forecast.files import check_writable, replacing
-from frame_forecast.masks import parse_pattern
-from frame_forecast.models import create, find, presets
+from frame_forecast.files import check_writable
+from frame_forecast.models import find
 from frame_forecast.models.registry import parse_settings
 from frame_forecast.models.summary import summarise
 from frame_forecast.progress import bar
@@ -154,101 +149,6 @@ def rehearse(settings: RunSettings, *, device: str, beside: str | None = None) -
         run.train(dataclasses.replace(settings, budget=Budget(steps=2), train=small), folder, device=device)
         quiet = Console(quiet=True)
         reporting.report_run(folder, clips=1, device=device, console=quiet, beside=beside, beside_clips=1)
-
-
-def evaluate(
-    model: str,
-    *,
-    task: str,
-    clips: int,
-    context: int | None,
-    horizon: int | None,
-    pattern: str | None,
-    data: str | None,
-    split: str,
-    published: bool,
-    openstl: bool,
-    seed: int,
-    device: str,
-    json_file: Path | None,
-    console: Console,
-) -> Results:
-    """Scores weights, or a baseline by its name, beside every baseline.
-
-    Args:
-        model: weights as for `find_folder`, a run's folder among them, or a baseline's name.
-        task, clips, openstl: as for `evaluation.evaluate`.
-        context: frames given; None = 10, or 20 to recreate.
-        horizon: frames forecast; None = 10, or 0 for the other tasks, which take none.
-        pattern: what is missing, for `parse_pattern`; None but to recreate.
-        data: a data set; None = the one that the weights were trained on, or for a baseline ``moving_mnist``.
-        split, published, seed: as for `open_source`. Clips are generated with the settings of
-            those that the weights were trained on; the published ones count only where they are alike.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        json_file: where to write the results; None = nowhere.
-        console: where progress is shown.
-
-    Raises:
-        OutputError: ``json_file`` cannot be written, which is found before anything is scored.
-    """
-    if json_file is not None:
-        check_writable(json_file)
-    holes = None if pattern is None else parse_pattern(pattern)
-    if context is None:
-        context = 20 if task == "recreate" else 10
-    if horizon is None:
-        horizon = 10 if task == "forecast" else 0
-    if model in presets():
-        data = data or "moving_mnist"
-        network, name, digest, frames = create(model), model, None, usual_config(data)
-        if any(True for _ in network.parameters()):
-            raise ConfigError(
-                f"{model!r}, which is untrained",
-                "a run or a folder of weights",
-                f"`frame-forecast train {model}` makes one",
-            )
-        device = str(predict.choose_device(device))
-    else:
-        folder = weights.find_folder(model)
-        forecaster = predict.load(folder, device)
-        network, name = forecaster.model, weights.tag_of(folder) or forecaster.name
-        data = data or reporting.trained_on(forecaster.contract)
-        digest, frames = forecaster.contract.weights_sha256, reporting.generator(forecaster.contract, data)
-        device = str(forecaster.device)
-    check_memory(
-        BYTES_A_PIXEL * min(clips, evaluation.CLIPS_AT_ONCE) * (context + horizon) * frames.size**2,
-        f"clips of {context} + {horizon} frames of {frames.size}x{frames.size}",
-        "lower context or horizon",
-        device,
-    )
-    source = open_source(
-        data,
-        split,
-        frames=max(context + horizon, 1),
-        seed=seed,
-        device=device,
-        published=published and frames == MovingMnistConfig(),
-        config=frames,
-    )
-    with bar(console, f"evaluating {task}") as progress:
-        results = evaluation.evaluate(
-            evaluation.with_baselines(name, network, task),
-            source,
-            task=task,
-            context=context,
-            horizon=horizon,
-            clips=clips,
-            pattern=holes,
-            seed=seed,
-            device=device,
-            weights_sha256=digest,
-            progress=progress,
-            openstl=openstl,
-        )
-    if json_file is not None:
-        with replacing(json_file) as temporary:
-            temporary.write_text(json.dumps(results.to_json_dict(), indent=2) + "\n")
-    return results
 
 
 def is_recipe(what: str) -> bool:

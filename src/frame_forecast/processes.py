@@ -1,0 +1,145 @@
+"""One piece of work shared by several processes of this machine, which Lightning Fabric starts and connects."""
+
+import logging
+import multiprocessing
+import pickle
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.fabric.strategies import DDPStrategy
+from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
+
+from frame_forecast.devices import check_memory
+from frame_forecast.errors import ConfigError, ProcessError
+
+TIMEOUT = timedelta(minutes=30)
+"""How long processes wait for one that has not ended but does not answer."""
+
+_BYTES_A_PROCESS = 250 * 2**20  # that are its own before it works, at the least (measured: 257 MiB)
+_Value = TypeVar("_Value")
+
+
+class Processes:
+    """Those that share the work, seen from one of them.
+
+    Args:
+        fabric: what connects them; None = this process is the only one.
+
+    Attributes:
+        rank: of this process, from 0; the first one speaks for all.
+        count: how many there are.
+    """
+
+    def __init__(self, fabric: Fabric | None = None) -> None:
+        self._fabric = fabric
+        self.rank, self.count = (0, 1) if fabric is None else (fabric.global_rank, fabric.world_size)
+
+    def from_all(self, value: _Value) -> list[_Value]:
+        """What every process passes here, by rank; each has to, and waits for the others."""
+        if self._fabric is None:
+            return [value]
+        return [self._fabric.broadcast(value, src=rank) for rank in range(self.count)]
+
+    @contextmanager
+    def in_step(self) -> Iterator[None]:
+        """After the block, all processes are done with it: an error in one is one in all, so that none waits for it."""
+        if self.count == 1:
+            yield
+            return
+        error = None
+        try:
+            yield
+        except Exception as raised:
+            raised.add_note(traceback.format_exc())  # which pickle leaves out
+            error = raised
+        for found in self.from_all(error):
+            if found is not None:
+                raise _KnownToAll(found)
+
+
+ALONE = Processes()
+
+
+class _KnownToAll(Exception):
+    """Holds an error that every process has been told of."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class _Strategy(DDPStrategy):
+    """Lightning's, without a word about ports and ranks."""
+
+    def setup_environment(self) -> None:
+        for name in ("lightning.fabric", "lightning.pytorch"):  # the latter too, once anything has imported it
+            logging.getLogger(name).setLevel(logging.ERROR)
+        super().setup_environment()
+
+
+def launch(work: Callable[[Processes, str], _Value], device: str, count: int) -> _Value:
+    """Calls ``work(processes, device)`` in every process; returns what it gives in the first one.
+
+    Args:
+        work: may be pickled, as may what it gives and raises. Whatever can fail in it should fail
+            `Processes.in_step`. With a count of 1 it is called right here.
+        device: as `choose_device` gives it. Each process is given one of its own, such as ``cuda:1``; on the CPU,
+            they share the cores.
+        count: of processes.
+
+    Raises:
+        ConfigError: more processes than devices, or than fit into memory.
+        ProcessError: a process was killed, or did not answer for `TIMEOUT`.
+    """
+    devices = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device)
+    if count < 1 or (devices is not None and count > devices):
+        most = "1 or more" if devices is None else f"1 to {devices}, as many as there are"
+        raise ConfigError(f"devices={count} on {device}", most, "set another number of devices")
+    if count == 1:
+        return work(ALONE, device)
+    check_memory(count * _BYTES_A_PROCESS, f"{count} processes", "set fewer devices")
+    fabric = Fabric(
+        accelerator=device,
+        devices=count,
+        strategy=_Strategy(start_method="spawn", timeout=TIMEOUT),
+        plugins=[LightningEnvironment()],  # SLURM's would take a task for each process that is started here
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        # Not by Fabric's pipe: it is read once all have ended, and what it does not hold would keep them from that.
+        given = Path(folder) / "given.pickle"
+        try:
+            fabric.launch(_run, work, given)
+        except (ProcessExitedException, ProcessRaisedException) as error:
+            raise ProcessError(
+                f"process {error.error_index + 1} of {count} ({str(error).splitlines()[-1]})",
+                "all to end well",
+                "see whether memory ran out, or set fewer devices",
+            ) from error
+        except KeyboardInterrupt:
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+        value = pickle.loads(given.read_bytes())
+    if isinstance(value, _KnownToAll):
+        raise value.error
+    return value
+
+
+def _run(fabric: Fabric, work: Callable[[Processes, str], object], given: Path) -> None:
+    """One process's share; the first one writes what it gives, or the error that all have."""
+    try:
+        value = work(Processes(fabric), str(fabric.device))
+    except _KnownToAll as error:
+        value = error
+    if fabric.global_rank == 0:
+        given.write_bytes(pickle.dumps(value))
+    fabric.barrier()
+    torch.distributed.destroy_process_group()  # its threads abort a process that ends before they do
