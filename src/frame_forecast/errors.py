@@ -51,6 +51,10 @@ class OutputError(FrameForecastError):
     """Output that cannot be written."""
 
 
+class ProcessError(FrameForecastError):
+    """Another process of the same run that has ended or cannot be reached."""
+
+
 class FrameForecastWarning(UserWarning):
     """An answer that is given but may not be what was hoped for.
 
