@@ -78,7 +78,8 @@ def train(*arguments: object, **environment: str) -> Ended:
 
 
 def _rank() -> int:
-    return next(int(os.environ[name]) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID", "NODE_RANK", "TEST_ZERO"))
+    names = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "NODE_RANK")
+    return int(next((os.environ[name] for name in names if name in os.environ), 0))
 
 
 def _digits(split: str) -> Digits:
@@ -110,7 +111,6 @@ def _watch(do: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    os.environ["TEST_ZERO"] = "0"
     torch.set_num_threads(1)
     sources.load_digits = _digits  # pyright: ignore[reportAttributeAccessIssue]
     if AFTER in os.environ:

@@ -8,7 +8,7 @@ import os
 import socket
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -184,14 +184,22 @@ def alone() -> Iterator[None]:
 
 @contextmanager
 def one_voice() -> Iterator[None]:
-    """Inside, what all processes have to say is said by the first alone.
+    """Inside, what all processes have to say is said by the first alone; afterwards they are no longer in touch.
 
     An error that all meet is raised by it; one that is met before they are in touch, or because they no longer are,
     by the first of each machine. The others end without a word.
     """
-    if is_main():
-        yield
-        return
+    try:
+        with nullcontext() if is_main() else _silence():
+            yield
+    finally:
+        if distributed.is_initialized():
+            distributed.destroy_process_group()  # whose threads Python's end would cut off, with a signal
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Inside, what the first process says is not said here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FrameForecastWarning)
         try:
