@@ -1,5 +1,6 @@
 """The command line: parse, call, print. Each command imports what it needs when it runs."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -125,37 +126,59 @@ def train(
             help="Weights to start from: a run, a folder, or released ones such as masked_lstm_small.moving_mnist.",
         ),
     ] = None,
-    resume: Annotated[Path | None, typer.Option(help="Run folder to go on with; takes --device only.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Run folder to go on with; takes only --device and what follows it.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of initial weights and generated clips; 0 by default.")] = None,
     device: Device = "auto",
+    devices: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N", help="Processes on each machine; auto: as many as it has GPUs. 1, or as torchrun or SLURM has."
+        ),
+    ] = None,
+    nodes: Annotated[
+        int | None, typer.Option(metavar="M", help="Machines that run this command. 1, or as torchrun or SLURM has.")
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How long a process waits for the others before it gives up.")
+    ] = 300,
 ) -> None:
     """Train a model; write checkpoints, logs and weights."""
     from rich.console import Console
 
-    from frame_forecast import workflows
+    from frame_forecast import reporting, workflows
+    from frame_forecast.training.processes import Processes, is_main, one_voice
 
     cli_frames.end_in_order_when_stopped()
-    console = Console()
+    console = Console(quiet=not is_main())
     if resume is not None:
         others = {"a preset": preset, "--data": data, "--max-time": max_time, "--steps": steps, "--set": settings}
         others |= {"--out": out, "--from": start, "--seed": seed}
         if typed := [name for name, value in others.items() if value not in (None, [])]:
             raise ConfigError(
                 f"--resume with {', '.join(typed)}",
-                "--resume RUN alone, or with --device",
+                "--resume RUN alone, or with --device, --devices, --nodes or --timeout",
                 "leave the rest out: the run's own settings are kept",
             )
-        workflows.resume(resume, device=device, console=console)
-        return
-    if preset is None:
+    elif preset is None:
         raise ConfigError("no model", "a preset or --resume RUN", "see `frame-forecast models`")
-    chosen = workflows.run_settings(
-        preset, settings or [], steps=steps, max_time=max_time, data=data, seed=seed, start=start
-    )
-    if workflows.is_recipe(preset):
-        workflows.train_recipe(Path(preset), chosen, out, device=device, console=console)
-    else:
-        workflows.train(chosen, out, device=device, console=console)
+    with one_voice():
+        processes = Processes.of(devices, nodes, timeout, device)
+        if resume is not None:
+            workflows.resume(resume, device=device, console=console, processes=processes)
+            return
+        chosen = workflows.run_settings(
+            preset, settings or [], steps=steps, max_time=max_time, data=data, seed=seed, start=start
+        )
+        if out is None and processes.count > 1:
+            processes.check_one_machine()
+            out = reporting.new_folder(chosen.preset)
+            sys.argv += ["--out", str(out)]  # Lightning starts the other processes with these words
+        if workflows.is_recipe(preset):
+            workflows.train_recipe(Path(preset), chosen, out, device=device, console=console, processes=processes)
+        else:
+            workflows.train(chosen, out, device=device, console=console, processes=processes)
 
 
 @app.command()

@@ -52,7 +52,7 @@ class OutputError(FrameForecastError):
 
 
 class ProcessError(FrameForecastError):
-    """A process that did not end well and left its share of the work undone."""
+    """Another process of the same work that has ended, or cannot be reached, and left its share undone."""
 
 
 class FrameForecastWarning(UserWarning):

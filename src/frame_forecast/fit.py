@@ -130,7 +130,7 @@ def fit(
         stop = StopWhenAsked(run / LAST)
         trainer = build_trainer(config, budget, run, choose_device(device), console, stop)
         trainer.fit(module, datamodule=data)
-        if stop.asked:
+        if stop.stopped:
             raise KeyboardInterrupt
         candidates = [(_score(module.model, data, base.device), module.model)]
         best = run / BEST

@@ -22,6 +22,7 @@ from frame_forecast.progress import bar
 from frame_forecast.training import recipe, run
 from frame_forecast.training.checkpoints import nothing_kept
 from frame_forecast.training.config import Budget, TrainConfig
+from frame_forecast.training.processes import ONE, Processes, alone, is_first_here, is_main
 from frame_forecast.training.settings import RunSettings
 
 _DEMO_CLIPS = 300
@@ -65,7 +66,13 @@ def demo(folder: Path | None, *, minutes: float, preset: str, seed: int, device:
 
 
 def train(
-    settings: RunSettings, folder: Path | None, *, device: str, console: Console, beside: str | None = None
+    settings: RunSettings,
+    folder: Path | None,
+    *,
+    device: str,
+    console: Console,
+    beside: str | None = None,
+    processes: Processes = ONE,
 ) -> Path:
     """Rehearses, then trains; returns the run's folder.
 
@@ -75,43 +82,56 @@ def train(
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         console: where progress is shown.
         beside: weights that the report will show, too.
+        processes: how many train together, this one among them; the first of each machine rehearses.
 
     Raises:
         OutputError: ``folder`` already holds a run, or cannot be written.
     """
     folder = folder or reporting.new_folder(settings.preset)
     _check_new(folder)
+    processes.share(settings.train.batch_size)
     if settings.data == "moving_mnist":
         console.print(f"digits: {_describe(digits.load_digits('train'))}")
-    rehearse(settings, device=device, beside=beside)
+    if is_first_here():
+        rehearse(settings, device=device, beside=beside)
     console.print(f"rehearsed; training {settings.preset} into {folder}")
     with _how_to_resume(folder, console):
-        run.train(settings, folder, device=device, console=console)
+        run.train(settings, folder, device=device, console=console, processes=processes)
     console.print(f"weights: {folder / 'weights'}")
     return folder
 
 
-def train_recipe(path: Path, settings: RunSettings, folder: Path | None, *, device: str, console: Console) -> Path:
+def train_recipe(
+    path: Path,
+    settings: RunSettings,
+    folder: Path | None,
+    *,
+    device: str,
+    console: Console,
+    processes: Processes = ONE,
+) -> Path:
     """`train` with a recipe's settings, after the recipe whose weights it starts from, if it has one.
 
     Args:
         path: of the recipe.
         settings: what `run_settings` makes of it; the recipe before it is followed as it is.
         folder: of the run; the run before it gets the same name with ``-before`` at the end.
-        device, console: as for `train`.
+        device, console, processes: as for `train`.
     """
     folder = folder or reporting.new_folder(settings.preset)
     _check_new(folder)
     before = recipe.predecessor(path) if settings.start is None else None
     if before is not None:
         first = folder.with_name(f"{folder.name}-before")
-        train_recipe(before, recipe.read_recipe(before), first, device=device, console=console)
+        train_recipe(before, recipe.read_recipe(before), first, device=device, console=console, processes=processes)
         settings = dataclasses.replace(settings, start=str(predict.weights.find_folder(first)))
-    return train(settings, folder, device=device, console=console)
+    return train(settings, folder, device=device, console=console, processes=processes)
 
 
 def _check_new(folder: Path) -> None:
     """Raises OutputError if a run's folder cannot be written, or holds a run."""
+    if not is_main():  # which writes for all, and may have begun
+        return
     check_writable(folder / "run.json")
     if (folder / "run.json").exists():
         raise OutputError(
@@ -121,8 +141,9 @@ def _check_new(folder: Path) -> None:
         )
 
 
-def resume(folder: Path, *, device: str, console: Console) -> None:
-    """Goes on with an interrupted run; one that ended before its first checkpoint starts again.
+def resume(folder: Path, *, device: str, console: Console, processes: Processes = ONE) -> None:
+    """Goes on with an interrupted run, on any number of processes; one that ended before its first checkpoint starts
+    again.
 
     Raises:
         ConfigError: the folder holds no run.
@@ -134,7 +155,7 @@ def resume(folder: Path, *, device: str, console: Console) -> None:
     if restart:
         console.print(f"{folder} was stopped before its first checkpoint: it starts from the beginning")
     with _how_to_resume(folder, console):
-        run.train(settings, folder, resume=not restart, device=device, console=console)
+        run.train(settings, folder, resume=not restart, device=device, console=console, processes=processes)
     console.print(f"weights: {folder / 'weights'}")
 
 
@@ -144,7 +165,7 @@ def rehearse(settings: RunSettings, *, device: str, beside: str | None = None) -
     Whatever would fail at the end of the run fails here, in its first minute.
     """
     small = dataclasses.replace(settings.train, batch_size=1, validation_clips=1, validations=1, grow_until=0.0)
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as temporary, alone():
         folder = Path(temporary)
         run.train(dataclasses.replace(settings, budget=Budget(steps=2), train=small), folder, device=device)
         quiet = Console(quiet=True)

@@ -273,10 +273,10 @@ def log_losses(monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> None:
     """Has successive validations find these losses."""
     left = iter(losses)
 
-    def validation_step(module: TrainingModule, batch: Batch, batch_index: int) -> None:
-        module.log("validation/loss", next(left), batch_size=1)
+    def log_next(module: TrainingModule) -> None:
+        module.log("validation/loss", next(left))
 
-    monkeypatch.setattr(TrainingModule, "validation_step", validation_step)
+    monkeypatch.setattr(TrainingModule, "on_validation_epoch_end", log_next)
 
 
 @pytest.mark.parametrize("final", [0.4, float("nan")])

@@ -66,21 +66,28 @@ class TrainingBatches(IterableDataset[Batch]):
 class FixedBatches(Dataset[Batch]):
     """The first clips of a source, always the same, to validate on.
 
+    Every process takes each ``processes``-th of them. Where there are fewer clips than processes, the rest
+    get one batch without clips, as Lightning expects all to have one.
+
     Args:
         source: the clips.
         masking: what is hidden of them.
         clips: how many in all.
-        batch_size: clips a batch; the last one may hold fewer.
+        batch_size: clips a batch on this process; the last one may hold fewer.
+        process, processes: this process's rank and how many there are.
     """
 
-    def __init__(self, source: ClipSource, masking: Masking, clips: int, batch_size: int) -> None:
+    def __init__(
+        self, source: ClipSource, masking: Masking, clips: int, batch_size: int, process: int = 0, processes: int = 1
+    ) -> None:
         self.source = source
         self.masking = masking
-        self.bounds = [(start, min(start + batch_size, clips)) for start in range(0, clips, batch_size)]
+        numbers = np.arange(process, clips, processes)
+        self.numbers = [numbers[start : start + batch_size] for start in range(0, max(len(numbers), 1), batch_size)]
 
     def __len__(self) -> int:
-        return len(self.bounds)
+        return len(self.numbers)
 
     def __getitem__(self, number: int) -> Batch:
-        index = np.arange(*self.bounds[number])
+        index = self.numbers[number]
         return self.masking.hide(to_unit(self.source.clips(index)), index)

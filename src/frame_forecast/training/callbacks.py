@@ -163,7 +163,7 @@ class BudgetBar(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, TrainingModule)
         self._started = time.monotonic()
-        self._share_at_start = pl_module.budget_share()
+        self._share_at_start = pl_module.share_here()
         self._task = self._progress.add_task("", total=1.0, status="")
         with suppress(OSError):  # the console may be a file on a disk that is full, which is to end no training
             self._progress.start()
@@ -172,7 +172,7 @@ class BudgetBar(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(pl_module, TrainingModule)
-        share = pl_module.budget_share()
+        share = pl_module.share_here()
         loss = float(outputs["loss"])
         if math.isfinite(loss):
             self._loss = loss if self._loss is None else 0.9 * self._loss + 0.1 * loss
@@ -198,17 +198,53 @@ class BudgetBar(Callback):
             self._progress.stop()
 
 
+class TimedValidations(Callback):
+    """Validates so often in a budget of time, evenly. Lightning would ask each process's own clock, and one could
+    train on while another validates.
+
+    Args:
+        validations: how many.
+    """
+
+    NEVER = 10**15
+    """The interval, in steps, until one is due."""
+
+    def __init__(self, validations: int) -> None:
+        self._validations = validations
+        self._done = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._done = self._due(pl_module)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        due = self._due(pl_module)
+        trainer.val_check_batch = 1 if due > self._done else self.NEVER
+        self._done = due
+
+    def _due(self, pl_module: pl.LightningModule) -> int:
+        """How many by now."""
+        assert isinstance(pl_module, TrainingModule)
+        return int(pl_module.budget_share() * self._validations)
+
+
 class StopWhenAsked(Callback):
-    """On Ctrl-C, SIGTERM or the terminal's end, finishes the step in progress, writes a checkpoint and stops.
+    """On Ctrl-C, SIGTERM or the terminal's end, finishes the step in progress, writes a checkpoint and stops; if any
+    process is asked, all do.
 
     The checkpoint is the one that an undisturbed run passes through, so a resumed run ends the same.
 
     Args:
         checkpoint: the file to write.
+
+    Attributes:
+        stopped: whether training ended so, on every process alike.
     """
 
     def __init__(self, checkpoint: Path) -> None:
-        self.asked = False
+        self.stopped = False
+        self._asked = False
         self._checkpoint = checkpoint
         self._handlers: dict[signal.Signals, Any] = {}
 
@@ -222,14 +258,15 @@ class StopWhenAsked(Callback):
                 self._handlers[number] = signal.signal(number, self._ask)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:  # asked twice: at once
+        if self._asked:  # asked twice: at once
             raise KeyboardInterrupt
-        self.asked = True
+        self._asked = True
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if self.asked and not trainer.should_stop:
+        self._agree(trainer)
+        if self.stopped and not trainer.should_stop:
             trainer.should_stop = True
             if validation_is_due(trainer):
                 return
@@ -238,10 +275,14 @@ class StopWhenAsked(Callback):
             trainer.limit_val_batches = 0  # a stop brings a validation that no undisturbed run has
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._agree(trainer)  # a validation may have come since
         self._restore()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         self._restore()
+
+    def _agree(self, trainer: pl.Trainer) -> None:
+        self.stopped = trainer.strategy.reduce_boolean_decision(self._asked, all=False)
 
     def _restore(self) -> None:
         for number, handler in self._handlers.items():

@@ -104,7 +104,8 @@ class MovableCheckpoint(ModelCheckpoint):
         before = copy.deepcopy(self.state_dict())
         super().on_validation_end(trainer, pl_module)
         writer = trainer.strategy.checkpoint_io
-        if isinstance(writer, SafeCheckpoints) and Path(self.best_model_path) in writer.failed:
+        failed = isinstance(writer, SafeCheckpoints) and Path(self.best_model_path) in writer.failed
+        if trainer.strategy.broadcast(failed):  # only the process that writes knows
             super().load_state_dict(before)  # the file still is the best before
 
 
@@ -127,9 +128,8 @@ class TimedCheckpoint(MovableCheckpoint):
 
 
 def validation_is_due(trainer: pl.Trainer) -> bool:
-    """Whether a validation follows the step just done, and writes checkpoints; False where they follow the clock."""
-    interval = trainer.val_check_batch
-    return bool(interval) and trainer.global_step % interval == 0
+    """Whether a validation follows the step just done, and writes checkpoints."""
+    return trainer.global_step % trainer.val_check_batch == 0
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

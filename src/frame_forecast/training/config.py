@@ -61,7 +61,7 @@ class TrainConfig:
         grow_until: share of the budget during which clips lengthen, evenly, from 3 + 3 frames to
             ``context + horizon``; 0 = full length from the first step. Short clips teach how
             things move at a fraction of the cost.
-        batch_size: clips a step, on each process.
+        batch_size: clips a step, on all processes together.
         learning_rate: of AdamW (biases and output layers), at its peak.
         muon_learning_rate: of Muon (matrices and kernels), at its peak.
         weight_decay: decoupled, for both.

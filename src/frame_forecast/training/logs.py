@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 
 from frame_forecast.errors import warn_on_the_way
 
@@ -13,6 +14,7 @@ from frame_forecast.errors import warn_on_the_way
 class PatientCSVLogger(CSVLogger):
     """Keeps the rows that it cannot write until it can, and leaves no part of a row in the file."""
 
+    @rank_zero_only
     def save(self) -> None:
         writer = self.experiment
         path, columns = Path(writer.metrics_file_path), list(writer.metrics_keys)

@@ -68,13 +68,17 @@ class TrainingModule(pl.LightningModule):
         self.budget = budget
 
     def budget_share(self) -> float:
-        """The share of the budget used so far, 0 to 1, the same on every process."""
+        """The share of the budget used so far, 0 to 1, the same on every process; all must ask."""
+        share = self.share_here()
+        return share if self.budget.seconds is None else self.trainer.strategy.broadcast(share)
+
+    def share_here(self) -> float:
+        """The same by this process's clock, to show."""
         if self.budget.steps is not None:
             return min(1.0, self.trainer.global_step / self.budget.steps)
         assert self.budget.seconds is not None
         timer = next(callback for callback in self.trainer.callbacks if isinstance(callback, Timer))  # pyright: ignore[reportAttributeAccessIssue]
-        share = min(1.0, timer.time_elapsed() / self.budget.seconds)
-        return self.trainer.strategy.broadcast(share)
+        return min(1.0, timer.time_elapsed() / self.budget.seconds)
 
     def share_at(self, step: int) -> float:
         """The share used before a step whose clips are made, maybe ahead of time: with a budget of steps nothing
@@ -108,14 +112,23 @@ class TrainingModule(pl.LightningModule):
         optimizer.scale_learning_rates(self.learning_rate_factor(share))
         with recomputing() if self.config.recompute else nullcontext():
             loss = self._loss(batch)
-        self.log("train/loss", loss, prog_bar=True)
+        self.log("train/loss", loss, prog_bar=True, sync_dist=True)
         for name, penalty in self.model.penalties().items():
-            self.log(f"train/{name}", penalty)
+            self.log(f"train/{name}", penalty, sync_dist=True)
             loss = loss + penalty
         return loss
 
+    def on_validation_epoch_start(self) -> None:
+        self._validated = torch.zeros(2, device=self.device)  # the sum of clips' losses, and how many clips
+
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        self.log("validation/loss", self._loss(batch), batch_size=len(batch.frames), sync_dist=True)
+        if clips := len(batch.frames):
+            self._validated += torch.stack([self._loss(batch) * clips, torch.tensor(float(clips), device=self.device)])
+
+    def on_validation_epoch_end(self) -> None:
+        # Not Lightning's mean over processes, which each must have clips for.
+        losses, clips = self.trainer.strategy.reduce(self._validated, reduce_op="sum")
+        self.log("validation/loss", losses / clips)
 
     def _loss(self, batch: Batch) -> Tensor:
         prediction = self.model(batch.frames, batch.observed, batch.valid)

@@ -16,17 +16,33 @@ from lightning.pytorch.callbacks import Callback, Timer
 from rich.console import Console
 
 from frame_forecast.devices import choose_precision
-from frame_forecast.training.callbacks import BudgetBar, SkipBrokenSteps, Speed, StopWhenAsked, WarmedUpAverage
+from frame_forecast.training.callbacks import (
+    BudgetBar,
+    SkipBrokenSteps,
+    Speed,
+    StopWhenAsked,
+    TimedValidations,
+    WarmedUpAverage,
+)
 from frame_forecast.training.checkpoints import BEST, LAST, MovableCheckpoint, SafeCheckpoints, TimedCheckpoint
 from frame_forecast.training.config import Budget, TrainConfig
 from frame_forecast.training.logs import BriefTensorBoardLogger, PatientCSVLogger
+from frame_forecast.training.processes import ONE, Processes, environment
 
 CHECKPOINT_EVERY = timedelta(minutes=10)
 """At most so much training is lost by a crash."""
 
 
 def build_trainer(
-    config: TrainConfig, budget: Budget, folder: Path, device: str, console: Console | None, stop: StopWhenAsked
+    config: TrainConfig,
+    budget: Budget,
+    folder: Path,
+    device: str,
+    console: Console | None,
+    stop: StopWhenAsked,
+    processes: Processes = ONE,
+    *,
+    unused: bool = False,
 ) -> pl.Trainer:
     """A trainer with averaged weights, checkpoints, logs, a bar, and a budget.
 
@@ -36,6 +52,8 @@ def build_trainer(
         device: ``cpu``, ``cuda`` or ``mps``.
         console: where progress is shown; None = nowhere.
         stop: what ends it early.
+        processes: how many compute together.
+        unused: as for `Processes.strategy`.
     """
     checkpoints = folder / "checkpoints"
     earlier = log_folders(folder)
@@ -57,14 +75,17 @@ def build_trainer(
     if console is not None:
         callbacks.append(BudgetBar(console))
     if budget.seconds is not None:
-        callbacks.append(Timer(timedelta(seconds=budget.seconds), verbose=False))
-        interval: int | timedelta = timedelta(seconds=budget.seconds / config.validations)
+        callbacks += [Timer(timedelta(seconds=budget.seconds), verbose=False), TimedValidations(config.validations)]
+        interval = TimedValidations.NEVER
     else:
         assert budget.steps is not None
         interval = max(1, budget.steps // config.validations)
     return pl.Trainer(
         accelerator="gpu" if device == "cuda" else device,
-        devices=1,
+        devices=processes.devices,
+        num_nodes=processes.nodes,
+        strategy=processes.strategy(unused=unused),
+        use_distributed_sampler=False,  # batches are shared out by clip number
         precision=_precision(config.precision, device),
         max_steps=budget.steps if budget.steps is not None else -1,
         max_epochs=-1,
@@ -75,7 +96,7 @@ def build_trainer(
         log_every_n_steps=1 if (budget.steps or 0) <= 10_000 and (budget.seconds or 0) <= 3600 else 50,
         logger=[kind(folder, name="logs", version=attempt) for kind in (PatientCSVLogger, BriefTensorBoardLogger)],
         callbacks=callbacks,
-        plugins=[SafeCheckpoints()],
+        plugins=[SafeCheckpoints(), *environment()],
         enable_progress_bar=False,
         enable_model_summary=False,
     )
@@ -91,21 +112,23 @@ def log_folders(folder: Path) -> list[Path]:
 def quiet() -> Iterator[None]:
     """Keeps Lightning's advice away from users, who have no use for it, and a traceback of the thread that writes
     for TensorBoard, whose error its logger reports."""
-    logger = logging.getLogger("lightning.pytorch")
-    level, show = logger.level, threading.excepthook
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels, show = [logger.level for logger in loggers], threading.excepthook
 
     def show_others(given: threading.ExceptHookArgs) -> None:
         if type(given.thread).__name__ != "_AsyncWriterThread":
             show(given)
 
-    logger.setLevel(logging.ERROR)
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     threading.excepthook = show_others
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
         threading.excepthook = show
 
 
