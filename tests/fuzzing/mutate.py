@@ -85,8 +85,9 @@ def _few(rng: random.Random) -> int:
 def _place(data: bytes, rng: random.Random) -> int:
     """Where to change something: headers are at the beginning, and some at the end."""
     end = max(len(data), 1)
+    last = min(end, 64)
     return rng.choice(
-        (rng.randrange(end), rng.randrange(min(end, 512)), rng.randrange(min(end, 64)), -rng.randint(1, 64) % end)
+        (rng.randrange(end), rng.randrange(min(end, 512)), rng.randrange(last), end - 1 - rng.randrange(last))
     )
 
 
@@ -228,9 +229,10 @@ def _in_json(data: bytes, donor: bytes, rng: random.Random) -> bytes:
     text = json.dumps(value[""], indent=rng.choice((None, 2)))
     for mark, raw in _RAW.items():
         text = text.replace(f'"{mark}"', raw)
-    if rng.random() < 0.1:  # a key twice
-        match = rng.choice(list(re.finditer(r'"[^"]+": ', text)) or [None])
-        text = text if match is None else f"{text[: match.start()]}{match[0]}{_number(rng)}, {text[match.start() :]}"
+    keys = list(re.finditer(r'"[^"]+": ', text))
+    if keys and rng.random() < 0.1:  # a key twice
+        match = rng.choice(keys)
+        text = f"{text[: match.start()]}{match[0]}{_number(rng)}, {text[match.start() :]}"
     return text.encode("utf-8", "surrogatepass")
 
 

@@ -33,7 +33,7 @@ from frame_forecast.training.module import TrainingModule
 from frame_forecast.training.settings import RunSettings
 from real_data import DATA
 
-Maker = Callable[[Path], None]
+Maker = Callable[[Path], object]
 """Writes what a case begins with into an empty folder."""
 
 RECIPES = sorted(Path(__file__).parents[2].joinpath("recipes").glob("*.toml"))
@@ -185,7 +185,7 @@ def netcdf_packed(folder: Path) -> None:
 
 
 def zarr(version: int) -> Maker:
-    return lambda folder: _dataset().to_zarr(folder / "in.zarr", consolidated=False, zarr_format=version) and None
+    return lambda folder: _dataset().to_zarr(folder / "in.zarr", consolidated=False, zarr_format=version)
 
 
 def hdf5(**options: object) -> Maker:
@@ -295,7 +295,7 @@ def run(folder: Path) -> None:
 
 def recipe(path: Path) -> Maker:
     """One that is shipped."""
-    return lambda folder: (folder / "in.toml").write_bytes(path.read_bytes()) and None
+    return lambda folder: (folder / "in.toml").write_bytes(path.read_bytes())
 
 
 def weights_with_results(folder: Path) -> None:

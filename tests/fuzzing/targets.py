@@ -11,6 +11,7 @@ import numpy as np
 import pydantic
 import seeds
 from mutate import Tree
+from radar_files import fmi_file, knmi_file, mch_file
 
 from frame_forecast import weights
 from frame_forecast.data.idx import read_idx_images
@@ -31,7 +32,7 @@ from frame_forecast.training.settings import RunSettings
 from frame_forecast.viewer import schema
 from real_data import DATA
 
-Use = Callable[[Path], None]
+Use = Callable[[Path], object]
 _LIMITS = Limits(frames=500, pixels=2**22)
 
 
@@ -62,10 +63,8 @@ class Target:
 
 def _copy(path: Path) -> None:
     """Reads frames and writes them in the format that they came in, as the commands do."""
-    with (
-        open_reader(path) as stream,
-        open_writer(path.with_name(f"out{path.name.removeprefix('in')}"), stream.header) as writer,
-    ):
+    target = path.with_name(path.name.replace("in", "out", 1))
+    with open_reader(path) as stream, open_writer(target, stream.header) as writer:
         for frame in stream:
             writer.write(frame)
 
@@ -170,6 +169,7 @@ def _real() -> list[Target]:
 
 
 _PNGS = [seeds.pictures(".png", mode) for mode in ("L", "LA", "RGB", "RGBA", "P", "1", "I;16")]
+_PGMS = [seeds.pictures(".pgm", "L"), seeds.pictures(".ppm", "RGB"), seeds.pictures(".pgm", "I;16")]
 _JPEGS = [seeds.pictures(".jpg", "L"), seeds.pictures(".jpg", "CMYK"), seeds.an_exif]
 _GIFS = [seeds.animation(".gif", "L"), seeds.animation(".gif", "P", loop=3, disposal=2), seeds.written("in.gif", 3)]
 _WEBPS = [
@@ -203,12 +203,10 @@ TARGETS = {
         _frames("webp", "in.webp", *_WEBPS),
         _frames("tif", "in.tif", *_TIFFS),
         _frames("tif", "in.tif.gz", seeds.packed(_TIFFS[0]), name="tif.gz"),
-        _frames(
-            "pgm", "in", seeds.pictures(".pgm", "L"), seeds.pictures(".ppm", "RGB"), seeds.pictures(".pgm", "I;16")
-        ),
-        _frames("mch", "in", seeds.radar(seeds.mch_file)),
-        _frames("fmi", "in", seeds.radar(seeds.fmi_file)),
-        _frames("knmi", "in", seeds.radar(seeds.knmi_file)),
+        _frames("pgm", "in", *_PGMS),
+        _frames("mch", "in", seeds.radar(mch_file)),
+        _frames("fmi", "in", seeds.radar(fmi_file)),
+        _frames("knmi", "in", seeds.radar(knmi_file)),
         _frames("hdf5", "in.h5", *_HDF5S),
         _frames("netcdf", "in.nc", seeds.netcdf, seeds.netcdf_packed),
         _frames("zarr", "in.zarr", seeds.zarr(2), seeds.zarr(3)),
@@ -223,16 +221,14 @@ TARGETS = {
         Target("mask", "mask.npy", [seeds.mask_array], _mask),
         Target("mask-pictures", "in", _PNGS[:3], _mask),
         Target("sidecar", "out.npy.made.json", [seeds.sidecar], _mask),
-        Target("idx", "in-idx3-ubyte", [seeds.idx], lambda path: read_idx_images(path) is None and None),
-        Target(
-            "idx.gz", "in-idx3-ubyte.gz", [seeds.packed(seeds.idx)], lambda path: read_idx_images(path) is None and None
-        ),
+        Target("idx", "in-idx3-ubyte", [seeds.idx], read_idx_images),
+        Target("idx.gz", "in-idx3-ubyte.gz", [seeds.packed(seeds.idx)], read_idx_images),
         Target("published", "mnist_test_seq.npy", [seeds.published], _published),
-        Target("weights", "in", [seeds.weights_folder], lambda path: weights.load(path) and None, mend=_with_digest),
-        Target("golden", "in", [seeds.golden], lambda path: weights.verify(path) and None, mend=_with_digest),
+        Target("weights", "in", [seeds.weights_folder], weights.load, mend=_with_digest),
+        Target("golden", "in", [seeds.golden], weights.verify, mend=_with_digest),
         Target("checkpoint", "in", [seeds.checkpoint], lambda path: prepare_to_resume(path, seeds.tiny_module())),
-        Target("run", "in", [seeds.run], lambda path: RunSettings.read(path) and None),
-        Target("recipe", "in.toml", [*map(seeds.recipe, seeds.RECIPES)], lambda path: read_recipe(path) and None),
+        Target("run", "in", [seeds.run], RunSettings.read),
+        Target("recipe", "in.toml", [*map(seeds.recipe, seeds.RECIPES)], read_recipe),
         Target("release", "in", [seeds.weights_with_results], _release, mend=_with_digest),
         Target("show-run", "in", [seeds.run], _show),
         Target("show-results", "results.json", [seeds.results], _show),
