@@ -1,5 +1,6 @@
 """One case after another, in a process of their own, and what each came to."""
 
+import faulthandler
 import gc
 import json
 import os
@@ -7,6 +8,7 @@ import random
 import re
 import resource
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -36,6 +38,9 @@ MEMORY_BYTES = 2**28
 _ADDRESSES = 2**31
 """What may be asked for at all; a request for more is refused by the system, and is a finding."""
 
+STDERR = "stderr"
+"""The file in a judge's folder that has what it says at its end."""
+
 _OUTSIDE = ("socket.connect", "socket.bind", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _CHANGES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate", "shutil.rmtree")
@@ -46,7 +51,7 @@ class Outcome:
     """What a case came to.
 
     Args:
-        kind: ``read``, ``refused`` with a clear error, or ``finding``.
+        kind: ``read``, ``refused`` with a clear error, ``finding``, or ``known``: one that docs/security.md tells of.
         what: of a finding, the same for all of one cause.
         detail: of a finding, such as a traceback.
         growth: of memory, in bytes.
@@ -72,9 +77,12 @@ class Judge:
         for folder in (self._cwd, self._temporary):
             folder.mkdir(parents=True)
         os.chdir(self._cwd)
+        gc.freeze()  # so that looking for what can be let go of does not go through all that is imported
         tempfile.tempdir = str(self._temporary)
-        self._errors = (place / "stderr").open("w+b", buffering=0)
+        self._errors = (place / STDERR).open("w+b", buffering=0)
         os.dup2(self._errors.fileno(), 2)
+        faulthandler.enable(2)  # what it was doing when it crashed
+        faulthandler.register(signal.SIGXCPU, 2, all_threads=False, chain=True)  # or was ended
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         size = 1024 * _status("VmSize")
         resource.setrlimit(resource.RLIMIT_AS, (size + _ADDRESSES, size + _ADDRESSES))
@@ -88,13 +96,13 @@ class Judge:
         seeds.put(tree, self._case)
         self._errors.truncate(0)
         os.lseek(self._errors.fileno(), 0, os.SEEK_SET)
-        gc.collect(0)
         Path("/proc/self/clear_refs").write_text("5")  # the most memory from here on
         before = _status("VmRSS")
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)
         resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + SECONDS + 1, hard))
         kind, what, detail = self._use(target)
         growth = 1024 * (_status("VmHWM") - before)
+        gc.collect()  # some complain when they are let go of
         if kind != "finding":
             kind, what, detail = self._look(growth) or (kind, what, detail)
         shutil.rmtree(self._case, ignore_errors=True)
@@ -122,7 +130,7 @@ class Judge:
         """What a case that ended well may have done beside that."""
         said = os.pread(self._errors.fileno(), 2**16, 0).decode("utf-8", "replace")
         if re.search(r"Traceback|Exception ignored|corrupt|free\(\)|Error in", said):
-            return "finding", f"stderr: {said.strip().splitlines()[-1][:100]}", said
+            return "finding", f"stderr: {said.strip().splitlines()[0][:60]}", said
         if growth > MEMORY_BYTES:
             return "finding", f"{growth >> 20} MiB of memory", ""
         if self._seen:

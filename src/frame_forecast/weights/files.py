@@ -17,6 +17,7 @@ from torch import Tensor
 from frame_forecast.errors import ConfigError, ShapeError, WeightsError
 from frame_forecast.files import flush, replacing
 from frame_forecast.models import Model, entry_of, override
+from frame_forecast.records import check_types, read_json
 
 TENSORS = "weights.safetensors"
 CONFIG = "config.json"
@@ -161,7 +162,7 @@ def read_config(folder: Path) -> tuple[str, Any, Contract]:
     """
     path = folder / CONFIG
     try:
-        fields = json.loads(path.read_text())
+        fields = read_json(path)
         if fields["schema"] != _SCHEMA:
             raise WeightsError(f"{path} of schema {fields['schema']}", f"schema {_SCHEMA}", "update frame-forecast")
         entry = entry_of(fields["model"])
@@ -186,13 +187,17 @@ def read_config(folder: Path) -> tuple[str, Any, Contract]:
 
 
 def _check(contract: Contract) -> None:
-    """Raises ValueError (TypeError, AttributeError) for what no training writes."""
+    """Raises ValueError or TypeError for what no training writes."""
+    check_types(contract)
     for name, least in (("context", 1), ("horizon", 0), ("channels", 1), ("height", 1), ("width", 1)):
         value = getattr(contract, name)
-        if type(value) is not int or value < least:
+        if value < least:
             raise ValueError(f"{name}={value!r}")
     if contract.value_range != (0.0, 1.0):
         raise ValueError(f"value_range={contract.value_range}, where models work in [0, 1]")
+    for name in ("steps", "clips", "seconds"):
+        if type(contract.training.get(name, 0)) not in (int, float):
+            raise ValueError(f"training of {name}={contract.training[name]!r}")
     for split, digest in contract.splits.items():
         if not re.fullmatch("[0-9a-f]{64}", digest):
             raise ValueError(f"a SHA-256 of {split} of {digest!r}")
