@@ -97,6 +97,12 @@ def load(folder: Path) -> tuple[Model, str, Contract]:
         WeightsError: files are missing, damaged, of another schema or of another model.
     """
     name, config, contract = read_config(folder)
+    data = _read_tensors(folder, contract)
+    least = entry_of(name).parameter_bytes(config) // 2  # in half precision
+    if len(data) < least:  # else a config of a few bytes would have gigabytes taken
+        raise WeightsError(
+            f"{folder / TENSORS} of {len(data)} bytes", f"{least} at least for its {CONFIG}", "copy the folder again"
+        )
     model = entry_of(name).build(config)
     try:
         model.check_frames(contract.channels, contract.height, contract.width)
@@ -104,11 +110,11 @@ def load(folder: Path) -> tuple[Model, str, Contract]:
         raise WeightsError(
             f"{folder / CONFIG}: trained on {error.given}", error.expected, "copy the folder again"
         ) from error
-    load_into(model, folder, contract)
+    _fill(model, data, folder, {})
     return model, name, contract
 
 
-def load_into(model: Model, folder: Path, contract: Contract | None = None) -> None:
+def load_into(model: Model, folder: Path) -> None:
     """Copies a folder's weights into a model of the same config.
 
     The model may have parts that the weights' config switches off, such as ``motion``; those
@@ -118,21 +124,23 @@ def load_into(model: Model, folder: Path, contract: Contract | None = None) -> N
         WeightsError: as for `load`, or the tensors do not fit the model.
     """
     grown: dict[str, Tensor] = {}
-    if contract is None:
-        _, config, contract = read_config(folder)
-        added: list[str] = []
-        if type(config) is type(model.config):
-            before, now = dataclasses.asdict(config), dataclasses.asdict(model.config)
-            added = [key for key in now if before[key] is False and now[key] is True]
-        if dataclasses.replace(config, **dict.fromkeys(added, True)) != model.config:
-            raise WeightsError(
-                f"weights of {config}", f"{model.config}", "build the model with the config of the weights"
-            )
-        if added:
-            with torch.device("meta"):  # names alone
-                own = type(model)(config).state_dict()
-            # Not the whole state: what the file lacks of its own network would be taken from it without a word.
-            grown = {key: value for key, value in model.state_dict().items() if key not in own}
+    _, config, contract = read_config(folder)
+    added: list[str] = []
+    if type(config) is type(model.config):
+        before, now = dataclasses.asdict(config), dataclasses.asdict(model.config)
+        added = [key for key in now if before[key] is False and now[key] is True]
+    if dataclasses.replace(config, **dict.fromkeys(added, True)) != model.config:
+        raise WeightsError(f"weights of {config}", f"{model.config}", "build the model with the config of the weights")
+    if added:
+        with torch.device("meta"):  # names alone
+            own = type(model)(config).state_dict()
+        # Not the whole state: what the file lacks of its own network would be taken from it without a word.
+        grown = {key: value for key, value in model.state_dict().items() if key not in own}
+    _fill(model, _read_tensors(folder, contract), folder, grown)
+
+
+def _read_tensors(folder: Path, contract: Contract) -> bytes:
+    """The file of tensors, which is the one that the contract names."""
     path = folder / TENSORS
     try:
         data = path.read_bytes()
@@ -147,11 +155,18 @@ def load_into(model: Model, folder: Path, contract: Contract | None = None) -> N
             f"{contract.weights_sha256!s:.12}..., which its {CONFIG} names",
             "the file is damaged or from another model: copy both files again",
         )
+    return data
+
+
+def _fill(model: Model, data: bytes, folder: Path, grown: dict[str, Tensor]) -> None:
+    """Copies tensors, and those that they lack by right, into a model."""
     try:
         model.load_state_dict(load_tensors(data) | grown)
     except (SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[-1].strip()  # the first line of torch's names no tensor
-        raise WeightsError(f"{path}: {reason}", "the tensors of the model in its config", "train it again") from error
+        raise WeightsError(
+            f"{folder / TENSORS}: {reason}", "the tensors of the model in its config", "train it again"
+        ) from error
 
 
 def read_config(folder: Path) -> tuple[str, Any, Contract]:
