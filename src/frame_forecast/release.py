@@ -1,7 +1,6 @@
 """From a run's weights to a folder that can be shipped: half precision, golden output, model card."""
 
 import dataclasses
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from frame_forecast.errors import ConfigError, DataError, OutputError
 from frame_forecast.evaluation import Results
 from frame_forecast.files import replacing
 from frame_forecast.models import Model
+from frame_forecast.records import read_json
 from frame_forecast.report.content import Content
 from frame_forecast.report.tables import markdown
 
@@ -101,7 +101,7 @@ def _settings(settings: dict[str, object]) -> str:
 def _read(path: Path) -> list[Results]:
     """The results of one task, or of a report's several."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
         records = found if isinstance(found, list) else [found]
         if not all(isinstance(record, dict) for record in records):
             raise ValueError("no results")

@@ -12,6 +12,8 @@ from typing import Any, Self
 import torch
 
 from frame_forecast.errors import ConfigError, DataError
+from frame_forecast.models import TASKS
+from frame_forecast.records import check_types
 
 SCHEMA = 1
 
@@ -118,7 +120,7 @@ class Results:
         """What `to_json_dict` gave.
 
         Raises:
-            DataError: another schema, or keys that are missing or unknown.
+            DataError: another schema, keys that are missing or unknown, or values that cannot be.
         """
         fields = dict(record)
         schema = fields.pop("schema", None)
@@ -136,11 +138,21 @@ class Results:
                 )
                 for row in fields["rows"]
             ]
-            return cls(**fields)
-        except (KeyError, TypeError) as error:
+            results = cls(**fields)
+            check_types(results)
+            results._check()
+            return results
+        except (KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"results that do not fit the schema ({error})", f"schema {SCHEMA}", "evaluate again"
             ) from error
+
+    def _check(self) -> None:
+        """Raises ValueError for what no evaluation gives."""
+        if self.task not in TASKS:
+            raise ValueError(f"task={self.task!r}")
+        if any(not row.per_lead_time for row in self.rows):
+            raise ValueError("a row without a score per lead time")
 
 
 def this_machine(device: str | torch.device, processes: int = 1) -> Machine:

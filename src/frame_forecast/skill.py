@@ -9,6 +9,7 @@ from typing import Any, Self
 from frame_forecast.errors import ConfigError, DataError
 from frame_forecast.models.baselines import BASELINES
 from frame_forecast.ranges import format_ranges
+from frame_forecast.records import check_types
 from frame_forecast.results import Machine
 from frame_forecast.scale import ValueScale
 
@@ -184,7 +185,7 @@ class Backtest:
         """What `to_json_dict` gave.
 
         Raises:
-            DataError: another schema, or keys that are missing or unknown.
+            DataError: another schema, keys that are missing or unknown, or values that cannot be.
         """
         fields = dict(record)
         schema = fields.pop("schema", None)
@@ -206,11 +207,21 @@ class Backtest:
                 )
                 for row in fields["rows"]
             ]
-            return cls(**fields)
-        except (KeyError, TypeError) as error:
+            backtest = cls(**fields)
+            check_types(backtest)
+            backtest._check()
+            return backtest
+        except (KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"a backtest that does not fit the schema ({error})", f"schema {SCHEMA}", "run it again"
             ) from error
+
+    def _check(self) -> None:
+        """Raises ValueError for what no backtest gives."""
+        if not self.origins:
+            raise ValueError("no origins")
+        if self.horizon < 1 or any(len(row.per_lead_time) != self.horizon for row in self.rows):
+            raise ValueError(f"rows of other lead times than horizon={self.horizon}")
 
     def csv_rows(self) -> Iterator[tuple[str | int | float | None, ...]]:
         """A row of `CSV_HEAD` for each value; None where it is undefined or unknown."""

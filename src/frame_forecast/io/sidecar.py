@@ -16,6 +16,7 @@ import numpy as np
 
 from frame_forecast.errors import DataError
 from frame_forecast.io.base import check_frame_size
+from frame_forecast.records import read_json
 
 SCHEMA = 1
 SUFFIX = ".made.json"
@@ -72,13 +73,13 @@ def read_sidecar(path: Path) -> dict[str, Any]:
         DataError: it is none, of another version, or damaged.
     """
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = read_json(path)
         if facts["schema"] == SCHEMA:
             _check_numbers(facts)
             check_frame_size(path, 1, facts["height"], facts["width"], np.dtype(bool))
             return facts
         found = f"schema {facts['schema']!r}"
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         found = f"{type(error).__name__}: {error}"
     raise DataError(f"{path}: {found}", f"a sidecar of schema {SCHEMA}", "give one that this version wrote")
 

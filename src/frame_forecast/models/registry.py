@@ -38,15 +38,18 @@ class Entry:
         Raises:
             ConfigError: its parameters do not fit into memory.
         """
+        check_memory(self.parameter_bytes(config), f"a {self.name} of {config}", "make the network smaller")
+        return self.model(config)
+
+    def parameter_bytes(self, config: Any) -> int:
+        """What the model's parameters take, for which nothing is built."""
         try:
             with torch.device("meta"):  # tensors without numbers, to be counted
-                size = sum(parameter.nbytes for parameter in self.model(config).parameters())
+                return sum(parameter.nbytes for parameter in self.model(config).parameters())
         except RuntimeError as error:
             if "overflow" not in str(error).lower():
                 raise
-            size = 2**63
-        check_memory(size, f"a {self.name} of {config}", "make the network smaller")
-        return self.model(config)
+            return 2**63
 
 
 _EXACT_IN_FLOAT = 2**53

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import Any
 
 from frame_forecast import weights
 from frame_forecast.errors import DataError
+from frame_forecast.records import read_json
 from frame_forecast.report import backtest as backtests
 from frame_forecast.report.content import Picture, heading
 from frame_forecast.report.inputs import TrainingCurves
@@ -162,7 +162,7 @@ class Shown:
         if not path.is_file():
             return []
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = read_json(path)
         except (OSError, ValueError) as error:
             raise DataError(f"{path.name} ({error})", "the JSON of an evaluation", "evaluate again") from error
         records = record if isinstance(record, list) else [record]

@@ -14,6 +14,7 @@ from frame_forecast.data.sources import ClipConfig, ClipSource, usual_config
 from frame_forecast.errors import ConfigError
 from frame_forecast.files import flush, replacing
 from frame_forecast.models import override
+from frame_forecast.records import read_json
 from frame_forecast.training.config import Budget, TrainConfig
 
 _RECORDED_CLIPS = 16
@@ -95,7 +96,7 @@ class RunSettings:
         """
         path = folder / "run.json"
         try:
-            fields = json.loads(path.read_text())
+            fields = read_json(path)
             if fields.pop("schema") != 1:
                 raise ValueError("its schema is not 1")
             _check_kinds(fields, {"preset": str, "data": str, "start": str | None, "clips": dict | None})

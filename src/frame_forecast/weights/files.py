@@ -17,6 +17,7 @@ from torch import Tensor
 from frame_forecast.errors import ConfigError, ShapeError, WeightsError
 from frame_forecast.files import flush, replacing
 from frame_forecast.models import Model, entry_of, override
+from frame_forecast.records import check_types, read_json
 
 TENSORS = "weights.safetensors"
 CONFIG = "config.json"
@@ -96,6 +97,12 @@ def load(folder: Path) -> tuple[Model, str, Contract]:
         WeightsError: files are missing, damaged, of another schema or of another model.
     """
     name, config, contract = read_config(folder)
+    data = _read_tensors(folder, contract)
+    least = entry_of(name).parameter_bytes(config) // 2  # in half precision
+    if len(data) < least:  # else a config of a few bytes would have gigabytes taken
+        raise WeightsError(
+            f"{folder / TENSORS} of {len(data)} bytes", f"{least} at least for its {CONFIG}", "copy the folder again"
+        )
     model = entry_of(name).build(config)
     try:
         model.check_frames(contract.channels, contract.height, contract.width)
@@ -103,11 +110,11 @@ def load(folder: Path) -> tuple[Model, str, Contract]:
         raise WeightsError(
             f"{folder / CONFIG}: trained on {error.given}", error.expected, "copy the folder again"
         ) from error
-    load_into(model, folder, contract)
+    _fill(model, data, folder, {})
     return model, name, contract
 
 
-def load_into(model: Model, folder: Path, contract: Contract | None = None) -> None:
+def load_into(model: Model, folder: Path) -> None:
     """Copies a folder's weights into a model of the same config.
 
     The model may have parts that the weights' config switches off, such as ``motion``; those
@@ -117,21 +124,23 @@ def load_into(model: Model, folder: Path, contract: Contract | None = None) -> N
         WeightsError: as for `load`, or the tensors do not fit the model.
     """
     grown: dict[str, Tensor] = {}
-    if contract is None:
-        _, config, contract = read_config(folder)
-        added: list[str] = []
-        if type(config) is type(model.config):
-            before, now = dataclasses.asdict(config), dataclasses.asdict(model.config)
-            added = [key for key in now if before[key] is False and now[key] is True]
-        if dataclasses.replace(config, **dict.fromkeys(added, True)) != model.config:
-            raise WeightsError(
-                f"weights of {config}", f"{model.config}", "build the model with the config of the weights"
-            )
-        if added:
-            with torch.device("meta"):  # names alone
-                own = type(model)(config).state_dict()
-            # Not the whole state: what the file lacks of its own network would be taken from it without a word.
-            grown = {key: value for key, value in model.state_dict().items() if key not in own}
+    _, config, contract = read_config(folder)
+    added: list[str] = []
+    if type(config) is type(model.config):
+        before, now = dataclasses.asdict(config), dataclasses.asdict(model.config)
+        added = [key for key in now if before[key] is False and now[key] is True]
+    if dataclasses.replace(config, **dict.fromkeys(added, True)) != model.config:
+        raise WeightsError(f"weights of {config}", f"{model.config}", "build the model with the config of the weights")
+    if added:
+        with torch.device("meta"):  # names alone
+            own = type(model)(config).state_dict()
+        # Not the whole state: what the file lacks of its own network would be taken from it without a word.
+        grown = {key: value for key, value in model.state_dict().items() if key not in own}
+    _fill(model, _read_tensors(folder, contract), folder, grown)
+
+
+def _read_tensors(folder: Path, contract: Contract) -> bytes:
+    """The file of tensors, which is the one that the contract names."""
     path = folder / TENSORS
     try:
         data = path.read_bytes()
@@ -146,11 +155,18 @@ def load_into(model: Model, folder: Path, contract: Contract | None = None) -> N
             f"{contract.weights_sha256!s:.12}..., which its {CONFIG} names",
             "the file is damaged or from another model: copy both files again",
         )
+    return data
+
+
+def _fill(model: Model, data: bytes, folder: Path, grown: dict[str, Tensor]) -> None:
+    """Copies tensors, and those that they lack by right, into a model."""
     try:
         model.load_state_dict(load_tensors(data) | grown)
     except (SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[-1].strip()  # the first line of torch's names no tensor
-        raise WeightsError(f"{path}: {reason}", "the tensors of the model in its config", "train it again") from error
+        raise WeightsError(
+            f"{folder / TENSORS}: {reason}", "the tensors of the model in its config", "train it again"
+        ) from error
 
 
 def read_config(folder: Path) -> tuple[str, Any, Contract]:
@@ -161,7 +177,7 @@ def read_config(folder: Path) -> tuple[str, Any, Contract]:
     """
     path = folder / CONFIG
     try:
-        fields = json.loads(path.read_text())
+        fields = read_json(path)
         if fields["schema"] != _SCHEMA:
             raise WeightsError(f"{path} of schema {fields['schema']}", f"schema {_SCHEMA}", "update frame-forecast")
         entry = entry_of(fields["model"])
@@ -186,13 +202,17 @@ def read_config(folder: Path) -> tuple[str, Any, Contract]:
 
 
 def _check(contract: Contract) -> None:
-    """Raises ValueError (TypeError, AttributeError) for what no training writes."""
+    """Raises ValueError or TypeError for what no training writes."""
+    check_types(contract)
     for name, least in (("context", 1), ("horizon", 0), ("channels", 1), ("height", 1), ("width", 1)):
         value = getattr(contract, name)
-        if type(value) is not int or value < least:
+        if value < least:
             raise ValueError(f"{name}={value!r}")
     if contract.value_range != (0.0, 1.0):
         raise ValueError(f"value_range={contract.value_range}, where models work in [0, 1]")
+    for name in ("steps", "clips", "seconds"):
+        if type(contract.training.get(name, 0)) not in (int, float):
+            raise ValueError(f"training of {name}={contract.training[name]!r}")
     for split, digest in contract.splits.items():
         if not re.fullmatch("[0-9a-f]{64}", digest):
             raise ValueError(f"a SHA-256 of {split} of {digest!r}")

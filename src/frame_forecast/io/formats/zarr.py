@@ -38,11 +38,21 @@ class ZarrReader(ScienceReader):
         group = zarr.open(self.path, mode="r")
         if not isinstance(group, zarr.Group):
             raise DataError(f"{self.path}, a single Zarr array", "a group with arrays in it", "save it in a group")
-        # By name: the store gives them in the order of its folder, which differs from machine to machine.
-        found = sorted(group.members(max_depth=None), key=lambda member: member[0])
-        arrays = {name: one for name, one in found if isinstance(one, zarr.Array)}
         self._version = group.metadata.zarr_format
-        yield Dataset({name: _variable(one) for name, one in arrays.items()}, dict(group.attrs))
+        yield Dataset({name: _variable(one) for name, one in self._arrays(group, self.path)}, dict(group.attrs))
+
+    def _arrays(self, group: Any, folder: Path) -> Iterator[tuple[str, Any]]:
+        """The arrays of a group, and of those in it, in an order that is the same on every machine.
+
+        One after another: zarr's own `members` asks for all at once and reports what is wrong with each but the
+        first past all handlers.
+        """
+        for place in sorted(one for one in folder.iterdir() if self.sniff(one, b"")):
+            member = group[place.name]
+            if isinstance(member, type(group)):
+                yield from ((f"{place.name}/{name}", one) for name, one in self._arrays(member, place))
+            else:
+                yield place.name, member
 
     def own_meta(self, dataset: Dataset) -> dict[str, Any]:
         return {"zarr_format": self._version}
@@ -61,7 +71,7 @@ def _variable(one: Any) -> Variable:
         fill = attributes.get("_FillValue")
         if isinstance(fill, str) and one.dtype.kind == "f":  # as xarray writes what JSON cannot
             attributes["_FillValue"] = np.frombuffer(base64.standard_b64decode(fill), "<f8")[0]
-    named = None if dims is None or None in dims else tuple(dims)
+    named = tuple(dims) if isinstance(dims, list | tuple) and all(isinstance(dim, str) for dim in dims) else None
     return Variable(
         one.shape,
         one.dtype,
