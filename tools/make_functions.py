@@ -42,6 +42,7 @@ MODULES = (
     "models.causal",
     "models.conv_lstm",
     "models.predrnn",
+    "models.predrnn_pp",
     "models.baselines",
     "models.optical_flow",
     "models.summary",
