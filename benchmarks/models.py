@@ -27,7 +27,7 @@ from frame_forecast.models.causal import CausalModel
 from frame_forecast.models.summary import summarise
 
 CONTEXT, HORIZON, SIZE = 10, 10, 64
-MODELS = ("conv_lstm", "predrnn", "predrnn_pp")
+MODELS = ("conv_lstm", "predrnn", "predrnn_pp", "mim")
 Job = Callable[[Tensor], Tensor]
 """Clips ``(B, T, C, H, W)``, of which the context is read, to frames 1 .. T - 1."""
 
@@ -44,15 +44,18 @@ def ours(model: Model) -> Job:
 
 def theirs(model: CausalModel, name: str, folder: Path) -> tuple[nn.Module, Job]:
     """OpenSTL's model with the weights of ours, and a sigmoid at the end of it."""
-    file, network, copy = {
-        "conv_lstm": ("convlstm", "ConvLSTM_Model", _copy_conv_lstm),
-        "predrnn": ("predrnn", "PredRNN_Model", _copy_predrnn),
-        "predrnn_pp": ("predrnnpp", "PredRNNpp_Model", _copy_predrnn_pp),
+    files, network, copy = {
+        "conv_lstm": (["convlstm"], "ConvLSTM_Model", _copy_conv_lstm),
+        "predrnn": (["predrnn"], "PredRNN_Model", _copy_predrnn),
+        "predrnn_pp": (["predrnnpp"], "PredRNNpp_Model", _copy_predrnn_pp),
+        "mim": (["mim", "predrnn"], "MIM_Model", _copy_mim),
     }[name]
-    modules = _load(folder / "openstl" / "modules" / f"{file}_modules.py")
+    modules = ModuleType("openstl.modules")
+    for file in files:
+        vars(modules).update(vars(_load(folder / "openstl" / "modules" / f"{file}_modules.py")))
     # Its package imports much else; the models ask it for their cells alone.
     sys.modules["openstl"], sys.modules["openstl.modules"] = ModuleType("openstl"), modules
-    network = getattr(_load(folder / "openstl" / "models" / f"{file}_model.py"), network)
+    network = getattr(_load(folder / "openstl" / "models" / f"{files[0]}_model.py"), network)
     config = model.config
     settings = SimpleNamespace(
         in_shape=(CONTEXT, config.channels, SIZE, SIZE), patch_size=config.patch, filter_size=config.kernel, stride=1,
@@ -123,6 +126,29 @@ def _copy_predrnn_pp(model: CausalModel, reference: Any) -> None:
         other.conv_c2m[0].weight.copy_(torch.cat([i, g, f, o]))
         other.conv_om[0].weight.copy_(ours.output.weight)
         other.conv_last.weight.copy_(ours.merge.weight)
+
+
+def _copy_mim(model: CausalModel, reference: Any) -> None:
+    (stack,) = model.cells
+    lowest, *blocks = reference.stlstm_layer
+    _copy_st_lstm(stack.lowest, lowest)
+    for ours, other, changes in zip(stack.blocks, blocks, reference.stlstm_layer_diff, strict=True):
+        for cell, of in ((ours.changes, changes), (ours.stays, other)):
+            for map, target in ((cell.input, of.conv_x_concat), (cell.state, of.conv_h_concat)):
+                i, f, g, o = map.weight.chunk(4)
+                target[0].weight.copy_(torch.cat([i, g, f, o]))
+        for map, target in ((ours.input, other.conv_x_cc), (ours.memory, other.conv_s_cc)):
+            i, g, o, f = map.weight.chunk(4)
+            target[0].weight.copy_(torch.cat([i, g, f, o]))
+        other.conv_t_cc[0].weight.copy_(ours.state.weight)
+        other.conv_last.weight.copy_(ours.merge.weight)
+
+    def forget(*_: object) -> None:
+        """Its blocks would otherwise begin with a memory of the clips before."""
+        for block in blocks:
+            block.convlstm_c = None
+
+    reference.register_forward_pre_hook(forget)
 
 
 def jobs(runs: dict[str, Job], frames: Tensor, precision: list[str], train: bool) -> dict[str, Callable[[], object]]:

@@ -43,6 +43,7 @@ MODULES = (
     "models.conv_lstm",
     "models.predrnn",
     "models.predrnn_pp",
+    "models.mim",
     "models.baselines",
     "models.optical_flow",
     "models.summary",
