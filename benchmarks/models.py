@@ -27,7 +27,7 @@ from frame_forecast.models.causal import CausalModel
 from frame_forecast.models.summary import summarise
 
 CONTEXT, HORIZON, SIZE = 10, 10, 64
-MODELS = ("conv_lstm", "predrnn")
+MODELS = ("conv_lstm", "predrnn", "predrnn_pp", "mim")
 Job = Callable[[Tensor], Tensor]
 """Clips ``(B, T, C, H, W)``, of which the context is read, to frames 1 .. T - 1."""
 
@@ -44,24 +44,29 @@ def ours(model: Model) -> Job:
 
 def theirs(model: CausalModel, name: str, folder: Path) -> tuple[nn.Module, Job]:
     """OpenSTL's model with the weights of ours, and a sigmoid at the end of it."""
-    cell, file = {
-        "conv_lstm": ("ConvLSTMCell", "convlstm"),
-        "predrnn": ("SpatioTemporalLSTMCell", "predrnn"),
+    files, network, copy = {
+        "conv_lstm": (["convlstm"], "ConvLSTM_Model", _copy_conv_lstm),
+        "predrnn": (["predrnn"], "PredRNN_Model", _copy_predrnn),
+        "predrnn_pp": (["predrnnpp"], "PredRNNpp_Model", _copy_predrnn_pp),
+        "mim": (["mim", "predrnn"], "MIM_Model", _copy_mim),
     }[name]
-    modules = _load(folder / "openstl" / "modules" / f"{file}_modules.py")
+    modules = ModuleType("openstl.modules")
+    for file in files:
+        vars(modules).update(vars(_load(folder / "openstl" / "modules" / f"{file}_modules.py")))
     # Its package imports much else; the models ask it for their cells alone.
     sys.modules["openstl"], sys.modules["openstl.modules"] = ModuleType("openstl"), modules
-    network = getattr(_load(folder / "openstl" / "models" / f"{file}_model.py"), {
-        "conv_lstm": "ConvLSTM_Model", "predrnn": "PredRNN_Model"
-    }[name])  # fmt: skip
+    network = getattr(_load(folder / "openstl" / "models" / f"{files[0]}_model.py"), network)
     config = model.config
     settings = SimpleNamespace(
         in_shape=(CONTEXT, config.channels, SIZE, SIZE), patch_size=config.patch, filter_size=config.kernel, stride=1,
         layer_norm=0, pre_seq_length=CONTEXT, aft_seq_length=HORIZON, reverse_scheduled_sampling=0,
     )  # fmt: skip
     reference = network(config.layers, [config.hidden] * config.layers, settings)
-    assert type(reference.cell_list[0]).__name__ == cell
-    _copy(model, reference, name)
+    with torch.no_grad():
+        # An untrained model has the biases that the reference has built in, 0 or 1 to remember, but for its head's.
+        copy(model, reference)
+        reference.conv_last.weight.copy_(model.head.weight)
+        nn.init.zeros_(model.head.bias)
     reference.conv_last = nn.Sequential(reference.conv_last, nn.Sigmoid())
 
     def forecast(frames: Tensor) -> Tensor:
@@ -85,23 +90,65 @@ def _load(path: Path) -> ModuleType:
     return module
 
 
-@torch.no_grad()
-def _copy(model: CausalModel, reference: Any, name: str) -> None:
-    """The weights of ours, whose biases become those that the reference has built in: 0, or 1 to remember."""
-    layers = model.cells if name == "conv_lstm" else [model.cells[0].lowest, *model.cells[0].above]
-    for ours, other in zip(layers, reference.cell_list, strict=True):
+def _copy_conv_lstm(model: CausalModel, reference: Any) -> None:
+    for ours, other in zip(model.cells, reference.cell_list, strict=True):
+        other.conv_x[0].weight.copy_(ours.input.weight)
         other.conv_h[0].weight.copy_(ours.state.weight)
-        if name == "conv_lstm":
-            other.conv_x[0].weight.copy_(ours.input.weight)
-            ours.state.bias.zero_()
-        else:
-            i, f, g, o, *of_memory = ours.input.weight.chunk(7)
-            other.conv_x[0].weight.copy_(torch.cat([i, f, g, *of_memory, o]))
-            other.conv_m[0].weight.copy_(ours.memory.weight)
-            other.conv_o[0].weight.copy_(ours.output.weight)
-            other.conv_last.weight.copy_(ours.merge.weight)
-    reference.conv_last.weight.copy_(model.head.weight)
-    nn.init.zeros_(model.head.bias)
+        ours.state.bias.zero_()  # the reference forgets at first
+
+
+def _copy_predrnn(model: CausalModel, reference: Any) -> None:
+    (cell,) = model.cells
+    for ours, other in zip((cell.lowest, *cell.above), reference.cell_list, strict=True):
+        _copy_st_lstm(ours, other)
+
+
+def _copy_st_lstm(ours: Any, other: Any) -> None:
+    i, f, g, o, *of_memory = ours.input.weight.chunk(7)
+    other.conv_x[0].weight.copy_(torch.cat([i, f, g, *of_memory, o]))
+    other.conv_h[0].weight.copy_(ours.state.weight)
+    other.conv_m[0].weight.copy_(ours.memory.weight)
+    other.conv_o[0].weight.copy_(ours.output.weight)
+    other.conv_last.weight.copy_(ours.merge.weight)
+
+
+def _copy_predrnn_pp(model: CausalModel, reference: Any) -> None:
+    (cell,) = model.cells
+    reference.gradient_highway.x_concat[0].weight.copy_(cell.highway.input.weight)
+    reference.gradient_highway.z_concat[0].weight.copy_(cell.highway.state.weight)
+    for ours, other in zip((cell.lowest, *cell.above), reference.cell_list, strict=True):
+        i, f, g, o, *of_second = ours.input.weight.chunk(7)
+        other.conv_x[0].weight.copy_(torch.cat([i, f, g, *of_second, o]))
+        other.conv_h[0].weight.copy_(ours.state.weight)
+        other.conv_c[0].weight.copy_(ours.own.weight)
+        other.conv_m[0].weight.copy_(ours.memory.weight)
+        o, i, f, g = ours.cascade.weight.chunk(4)
+        other.conv_c2m[0].weight.copy_(torch.cat([i, g, f, o]))
+        other.conv_om[0].weight.copy_(ours.output.weight)
+        other.conv_last.weight.copy_(ours.merge.weight)
+
+
+def _copy_mim(model: CausalModel, reference: Any) -> None:
+    (stack,) = model.cells
+    lowest, *blocks = reference.stlstm_layer
+    _copy_st_lstm(stack.lowest, lowest)
+    for ours, other, changes in zip(stack.blocks, blocks, reference.stlstm_layer_diff, strict=True):
+        for cell, of in ((ours.changes, changes), (ours.stays, other)):
+            for map, target in ((cell.input, of.conv_x_concat), (cell.state, of.conv_h_concat)):
+                i, f, g, o = map.weight.chunk(4)
+                target[0].weight.copy_(torch.cat([i, g, f, o]))
+        for map, target in ((ours.input, other.conv_x_cc), (ours.memory, other.conv_s_cc)):
+            i, g, o, f = map.weight.chunk(4)
+            target[0].weight.copy_(torch.cat([i, g, f, o]))
+        other.conv_t_cc[0].weight.copy_(ours.state.weight)
+        other.conv_last.weight.copy_(ours.merge.weight)
+
+    def forget(*_: object) -> None:
+        """Its blocks would otherwise begin with a memory of the clips before."""
+        for block in blocks:
+            block.convlstm_c = None
+
+    reference.register_forward_pre_hook(forget)
 
 
 def jobs(runs: dict[str, Job], frames: Tensor, precision: list[str], train: bool) -> dict[str, Callable[[], object]]:

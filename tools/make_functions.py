@@ -42,6 +42,8 @@ MODULES = (
     "models.causal",
     "models.conv_lstm",
     "models.predrnn",
+    "models.predrnn_pp",
+    "models.mim",
     "models.baselines",
     "models.optical_flow",
     "models.summary",

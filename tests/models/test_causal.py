@@ -11,16 +11,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from by_hand import convolve, gates, sigmoid
 from frame_forecast.clip import Batch
 from frame_forecast.errors import ConfigError
 from frame_forecast.masks import future
-from frame_forecast.models import Model, create, entry_of
+from frame_forecast.models import Model, create, entry_of, find
 from frame_forecast.models.conv_lstm import ConvLstm, ConvLstmConfig
 from frame_forecast.models.predrnn import PredRnn, PredRnnConfig, SpatioTemporalLstmCell
 from frame_forecast.nn.unroll import recomputing
 from frame_forecast.training.module import clip_loss
 
-NAMES = ("conv_lstm", "predrnn")
+NAMES = ("conv_lstm", "predrnn", "predrnn_pp", "mim")
 
 
 def build(name: str, **settings: object) -> Model:
@@ -52,6 +53,8 @@ def model(request: pytest.FixtureRequest) -> Model:
         ("conv_lstm", 4 * 4 * 128 + 16, 15.0 - 3.4),
         ("predrnn", 4 * 7 * 128 + 16, 23.8),
         ("predrnn_v2", 4 * 7 * 128 + 16, 23.9),
+        ("predrnn_pp", 4 * 7 * 128 + 2 * 128 + 16, 38.6 - 3.3),
+        ("mim", 7 * 128 + 3 * 12 * 128 + 16, 38.0 - 0.7),
     ],
 )
 def test_presets_have_the_published_sizes(preset: str, biases: int, published: float) -> None:
@@ -88,41 +91,20 @@ def test_spatiotemporal_lstm_step_by_hand() -> None:
     """One step of the paper's equations in NumPy, gate by gate, each convolution a plain loop over pixels."""
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    hidden, H, W = 2, 3, 4
-    cell = SpatioTemporalLstmCell(3, hidden, kernel=3).double()
+    cell = SpatioTemporalLstmCell(3, 2, kernel=3).double()
     nn.init.normal_(cell.input.bias)
-    kernels = {name: p.detach().numpy() for name, p in cell.named_parameters()}
-    x, h, c, m = (rng.normal(size=(n, H, W)) for n in (3, hidden, hidden, hidden))
-
-    def gate(name: str, number: int, maps: np.ndarray) -> np.ndarray:
-        kernel = kernels[f"{name}.weight"][number * hidden : (number + 1) * hidden]
-        reach = kernel.shape[-1] // 2
-        padded = np.pad(maps, ((0, 0), (reach, reach), (reach, reach)))
-        size = kernel.shape[-1]
-        out = np.zeros((hidden, H, W))
-        for k, row, column in np.ndindex(*out.shape):
-            out[k, row, column] = (kernel[k] * padded[:, row : row + size, column : column + size]).sum()
-        return out
-
-    def bias(number: int) -> np.ndarray:
-        return kernels["input.bias"][number * hidden : (number + 1) * hidden, None, None]
-
-    def sigmoid(a: np.ndarray) -> np.ndarray:
-        return 1 / (1 + np.exp(-a))
-
-    i, f, g = (
-        squash(gate("input", n, x) + gate("state", n, h) + bias(n))
-        for n, squash in enumerate((sigmoid, sigmoid, np.tanh))
-    )
+    x, h, c, m = (rng.normal(size=(n, 3, 4)) for n in (3, 2, 2, 2))
+    of_x = [convolve(kernel, x) + bias for kernel, bias in gates(cell.input, 7)]
+    of_h = [convolve(kernel, h) for kernel, _ in gates(cell.state, 4)]
+    of_m = [convolve(kernel, m) for kernel, _ in gates(cell.memory, 3)]
+    squashes = (sigmoid, sigmoid, np.tanh)
+    i, f, g = (squash(of_x[n] + of_h[n]) for n, squash in enumerate(squashes))
     new_c = f * c + i * g
-    i2, f2, g2 = (
-        squash(gate("input", 4 + n, x) + gate("memory", n, m) + bias(4 + n))
-        for n, squash in enumerate((sigmoid, sigmoid, np.tanh))
-    )
+    i2, f2, g2 = (squash(of_x[4 + n] + of_m[n]) for n, squash in enumerate(squashes))
     new_m = f2 * m + i2 * g2
     both = np.concatenate([new_c, new_m])
-    o = sigmoid(gate("input", 3, x) + gate("state", 3, h) + gate("output", 0, both) + bias(3))
-    new_h = o * np.tanh(gate("merge", 0, both))
+    o = sigmoid(of_x[3] + of_h[3] + convolve(cell.output.weight.detach().numpy(), both))
+    new_h = o * np.tanh(convolve(cell.merge.weight.detach().numpy(), both))
 
     inputs = [torch.from_numpy(value)[None] for value in (x, h, c, m)]
     found = cell(cell.input(inputs[0]), *inputs[1:])
@@ -334,10 +316,10 @@ def moving_squares(count: int = 16, frames: int = 8, size: int = 16) -> Tensor:
     return made
 
 
-@pytest.mark.parametrize("preset", ["conv_lstm", "predrnn", "predrnn_v2"])
+@pytest.mark.parametrize("preset", ["conv_lstm", "predrnn", "predrnn_v2", "predrnn_pp", "mim"])
 def test_learns_a_few_clips(preset: str) -> None:
     torch.manual_seed(0)
-    entry = entry_of("conv_lstm" if preset == "conv_lstm" else "predrnn")
+    entry, _ = find(preset)
     settings = {"decoupling": 0.1} if preset == "predrnn_v2" else {}
     model = entry.model(type(entry.tiny)(**{**vars(entry.tiny), **settings}))
     batch = Batch.forecast(moving_squares(), 4)

@@ -7,8 +7,10 @@ from frame_forecast.models import (  # noqa: F401
     conv_lstm_autoencoder,
     lstm_autoencoder,
     masked_lstm,
+    mim,
     optical_flow,
     predrnn,
+    predrnn_pp,
 )
 from frame_forecast.models.base import TASKS, Model
 from frame_forecast.models.baselines import BASELINES
