@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from frame_forecast.clip import Batch
 from frame_forecast.errors import ConfigError
 from frame_forecast.masks import future
-from frame_forecast.models import Model, create, entry_of
+from frame_forecast.models import Model, create, entry_of, find
 from frame_forecast.models.conv_lstm import ConvLstm, ConvLstmConfig
 from frame_forecast.models.predrnn import PredRnn, PredRnnConfig, SpatioTemporalLstmCell
 from frame_forecast.training.module import clip_loss
@@ -332,10 +332,10 @@ def moving_squares(count: int = 16, frames: int = 8, size: int = 16) -> Tensor:
     return made
 
 
-@pytest.mark.parametrize("preset", ["conv_lstm", "predrnn", "predrnn_v2"])
+@pytest.mark.parametrize("preset", ["conv_lstm", "predrnn", "predrnn_v2", "simvp"])
 def test_learns_a_few_clips(preset: str) -> None:
     torch.manual_seed(0)
-    entry = entry_of("conv_lstm" if preset == "conv_lstm" else "predrnn")
+    entry, _ = find(preset)
     settings = {"decoupling": 0.1} if preset == "predrnn_v2" else {}
     model = entry.model(type(entry.tiny)(**{**vars(entry.tiny), **settings}))
     batch = Batch.forecast(moving_squares(), 4)

@@ -9,6 +9,7 @@ from frame_forecast.models import (  # noqa: F401
     masked_lstm,
     optical_flow,
     predrnn,
+    simvp,
 )
 from frame_forecast.models.base import TASKS, Model
 from frame_forecast.models.baselines import BASELINES
