@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -70,4 +70,52 @@ def simvp(model: Model, folder: Path) -> tuple[nn.Module, Job]:
     return reference, forecast
 
 
-REFERENCES = {"simvp": simvp}
+def phydnet(model: Model, folder: Path) -> tuple[nn.Module, Job]:
+    module, config = _module(folder, "phydnet"), model.config
+    settings = SimpleNamespace(
+        pre_seq_length=CONTEXT, aft_seq_length=HORIZON, in_shape=(CONTEXT, config.channels, SIZE, SIZE), patch_size=4,
+        device=next(model.parameters()).device,
+    )  # fmt: skip
+    reference = module.PhyDNet_Model(settings)
+    network, (dynamics, decoder) = reference.encoder, model.cells
+    pairs: dict[nn.Module, nn.Module] = {model.head: network.decoder_D.upc3}
+
+    def pair(ours: Any, other: Any) -> None:
+        for block, theirs in zip(ours, other.children(), strict=False):  # the last of a decoder is the head
+            pairs.update({block[0]: theirs.main[0], block[1]: theirs.main[1]})
+
+    pair(dynamics.encoder, network.encoder_E)
+    pair(dynamics.to_physics, network.encoder_Ep)
+    pair(dynamics.to_residual, network.encoder_Er)
+    pair(decoder.of_physics, network.decoder_Dp)
+    pair(decoder.of_residual, network.decoder_Dr)
+    pair(decoder.shared, network.decoder_D)
+    cell = network.phycell.cell_list[0]
+    ours = dynamics.physics
+    pairs |= {ours.derivatives: cell.F.conv1, ours.norm: cell.F.bn1, ours.coefficients: cell.F.conv2}
+    _copy(pairs)
+    with torch.no_grad():
+        for ours, other in pairs.items():
+            if isinstance(other, nn.ConvTranspose2d) and isinstance(ours, nn.Conv2d):
+                other.weight.copy_(ours.weight.transpose(0, 1).flip(2, 3))
+        cell.convgate.weight.copy_(torch.cat([dynamics.physics.input.weight, dynamics.physics.state.weight], dim=1))
+        cell.convgate.bias.copy_(dynamics.physics.state.bias)
+        for layer, other in zip(dynamics.layers(), network.convcell.cell_list, strict=True):
+            for gates, theirs in (
+                (torch.cat([layer.input.weight, layer.state.weight], dim=1), other.conv.weight),
+                (layer.state.bias, other.conv.bias),
+            ):
+                i, f, g, o = gates.chunk(4)
+                theirs.copy_(torch.cat([i, f, o, g]))
+
+    def forecast(frames: Tensor) -> Tensor:
+        made: list[Tensor] = []
+        for t in range(CONTEXT + HORIZON - 1):
+            read = frames[:, t] if t < CONTEXT else made[-1]
+            made.append(network(read, t == 0)[2])
+        return torch.stack(made, dim=1)
+
+    return reference, forecast
+
+
+REFERENCES = {"simvp": simvp, "phydnet": phydnet}

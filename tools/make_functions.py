@@ -42,6 +42,7 @@ MODULES = (
     "models.causal",
     "models.conv_lstm",
     "models.predrnn",
+    "models.phydnet",
     "models.simvp",
     "models.baselines",
     "models.optical_flow",

@@ -8,6 +8,7 @@ from frame_forecast.models import (  # noqa: F401
     lstm_autoencoder,
     masked_lstm,
     optical_flow,
+    phydnet,
     predrnn,
     simvp,
 )
