@@ -25,11 +25,9 @@ from frame_forecast.clip import Batch
 from frame_forecast.models import Model, create
 from frame_forecast.models.causal import CausalModel
 from frame_forecast.models.summary import summarise
+from references import CONTEXT, HORIZON, REFERENCES, SIZE, Job
 
-CONTEXT, HORIZON, SIZE = 10, 10, 64
-MODELS = ("conv_lstm", "predrnn", "predrnn_pp", "mim")
-Job = Callable[[Tensor], Tensor]
-"""Clips ``(B, T, C, H, W)``, of which the context is read, to frames 1 .. T - 1."""
+MODELS = ("conv_lstm", "predrnn", "predrnn_pp", "mim", *REFERENCES)
 
 
 def ours(model: Model) -> Job:
@@ -42,8 +40,11 @@ def ours(model: Model) -> Job:
     return forecast
 
 
-def theirs(model: CausalModel, name: str, folder: Path) -> tuple[nn.Module, Job]:
+def theirs(model: Model, name: str, folder: Path) -> tuple[nn.Module, Job]:
     """OpenSTL's model with the weights of ours, and a sigmoid at the end of it."""
+    if name in REFERENCES:
+        return REFERENCES[name](model, folder)
+    assert isinstance(model, CausalModel)
     files, network, copy = {
         "conv_lstm": (["convlstm"], "ConvLSTM_Model", _copy_conv_lstm),
         "predrnn": (["predrnn"], "PredRNN_Model", _copy_predrnn),
@@ -185,10 +186,11 @@ def measure(
             frames = torch.rand(batch, CONTEXT + HORIZON, 1, SIZE, SIZE, device=device)
             runs, networks, difference = {"frame-forecast": ours(model.to(device))}, [model], None
             if openstl is not None:
-                assert isinstance(model, CausalModel)
                 reference, runs["openstl"] = theirs(model, name, openstl)
                 networks.append(reference.to(device))
                 with torch.inference_mode():
+                    for network in networks:
+                        network.eval()
                     made = [run(frames[:1]) for run in runs.values()]
                 difference = float((made[0] - made[1]).abs().max())
             for use, count in (("inference", 1), ("inference", batch), ("training", batch)):

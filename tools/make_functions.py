@@ -44,6 +44,8 @@ MODULES = (
     "models.predrnn",
     "models.predrnn_pp",
     "models.mim",
+    "models.phydnet",
+    "models.simvp",
     "models.baselines",
     "models.optical_flow",
     "models.summary",

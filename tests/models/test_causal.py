@@ -21,13 +21,16 @@ from frame_forecast.models.predrnn import PredRnn, PredRnnConfig, SpatioTemporal
 from frame_forecast.nn.unroll import recomputing
 from frame_forecast.training.module import clip_loss
 
-NAMES = ("conv_lstm", "predrnn", "predrnn_pp", "mim")
+CONVOLUTIONAL = ("conv_lstm", "predrnn", "predrnn_pp", "mim")
+NAMES = (*CONVOLUTIONAL, "phydnet")
+SMALL = {"phydnet": {"residual": 6, "layers": 2, "kernel": 3}}
 
 
 def build(name: str, **settings: object) -> Model:
     torch.manual_seed(0)
     entry = entry_of(name)
-    model = entry.model(type(entry.tiny)(**{"hidden": 6, "layers": 2, "kernel": 3, **settings}))
+    small = SMALL.get(name, {"hidden": 6, "layers": 2, "kernel": 3})
+    model = entry.model(type(entry.tiny)(**{**small, **settings}))
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.3)
     return model.eval()
@@ -295,7 +298,7 @@ def held(model: Model, horizon: int) -> int:
     return mode.peak
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_memory_grows_with_the_horizon_by_frames_alone(name: str) -> None:
     model = build(name, hidden=32, patch=1, kernel=1)  # a small network, with a large state
     frame = 16 * 16 * 4  # bytes; a layer's output is 32 times that
@@ -316,7 +319,7 @@ def moving_squares(count: int = 16, frames: int = 8, size: int = 16) -> Tensor:
     return made
 
 
-@pytest.mark.parametrize("preset", ["conv_lstm", "predrnn", "predrnn_v2", "predrnn_pp", "mim"])
+@pytest.mark.parametrize("preset", ["conv_lstm", "predrnn", "predrnn_v2", "predrnn_pp", "mim", "simvp", "phydnet"])
 def test_learns_a_few_clips(preset: str) -> None:
     torch.manual_seed(0)
     entry, _ = find(preset)

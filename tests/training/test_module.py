@@ -144,14 +144,17 @@ class OneWeight(pl.LightningModule):
 def test_average_follows_its_formula() -> None:
     assert 2 / 11 < 0.25 < 4 / 13  # both branches of the decay are taken
     network = OneWeight()
+    network.register_buffer("count", torch.tensor(0))
     average = WarmedUpAverage(decay=0.25)
     average.setup(pl.Trainer(logger=False, barebones=True, accelerator="cpu"), network, "fit")
     assert average._average_model is not None
     expected = 0.0
     for n, value in enumerate([1.0, 3.0, -2.0, 8.0, 5.0]):
         network.weight.data.fill_(value)
+        network.count.fill_(n)
         average._average_model.update_parameters(network)
         decay = min(0.25, (1 + n) / (10 + n)) if n else 0.0  # the first update is a copy
         expected = decay * expected + (1 - decay) * value
         (averaged,) = average._average_model.module.parameters()
         assert averaged.item() == pytest.approx(expected, rel=1e-6)
+        assert average._average_model.module.count == n

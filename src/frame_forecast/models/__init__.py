@@ -9,8 +9,10 @@ from frame_forecast.models import (  # noqa: F401
     masked_lstm,
     mim,
     optical_flow,
+    phydnet,
     predrnn,
     predrnn_pp,
+    simvp,
 )
 from frame_forecast.models.base import TASKS, Model
 from frame_forecast.models.baselines import BASELINES

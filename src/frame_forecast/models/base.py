@@ -2,6 +2,7 @@
 
 import abc
 import math
+from collections.abc import Sequence
 from typing import Any, final
 
 import torch
@@ -125,7 +126,7 @@ class Model(nn.Module, abc.ABC):
         """
 
     @abc.abstractmethod
-    def output_layers(self) -> list[nn.Linear | nn.Conv2d]:
+    def output_layers(self) -> Sequence[nn.Linear | nn.Conv2d | nn.ConvTranspose2d]:
         """The layers that pixels, or choices between them, come from: their rows are no features of one space,
         which the optimiser should know."""
 

@@ -48,9 +48,14 @@ class CausalConfig:
         """Channels of a position."""
         return self.channels * self.patch**2
 
+    @property
+    def multiple(self) -> int:
+        """What height and width are padded to a multiple of."""
+        return self.patch
+
 
 class CausalModel(Model):
-    """Cells over time, and a 1x1 convolution on the highest one's output that gives the next frame.
+    """Cells over time, and a convolution on the highest one's output that gives the next frame.
 
     Each clip begins with its first frame that has something observed, from which nothing can be given but what
     follows; with nothing observed, nothing is given. A clip with something missing before something observed is
@@ -62,17 +67,20 @@ class CausalModel(Model):
     Args:
         config: of the network.
         cells: as `unroll` takes them, the lowest first.
+        head: that convolution; None = one of 1x1.
     """
 
     tasks = frozenset({"forecast", "recreate"})
     causal = True
 
-    def __init__(self, config: CausalConfig, cells: Sequence[Cell]) -> None:
+    def __init__(
+        self, config: CausalConfig, cells: Sequence[Cell], head: nn.Conv2d | nn.ConvTranspose2d | None = None
+    ) -> None:
         super().__init__()
         self.config = config
         self.channels = config.channels
         self.cells = nn.ModuleList(cells)
-        self.head = nn.Conv2d(config.hidden, config.pixels, 1)
+        self.head = nn.Conv2d(config.hidden, config.pixels, 1) if head is None else head
         # As states are: otherwise each step would bring every kernel into their order: a third of the time of one clip.
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
@@ -86,7 +94,7 @@ class CausalModel(Model):
         return given & valid
 
     @final
-    def output_layers(self) -> list[nn.Linear | nn.Conv2d]:
+    def output_layers(self) -> list[nn.Conv2d | nn.ConvTranspose2d]:
         return [self.head]
 
     @final
@@ -155,10 +163,10 @@ class CausalModel(Model):
 
     def _patches(self, frames: Tensor, outside: bool = False) -> Tensor:
         """``(B, T, C, H, W)`` to ``(T, B, C * p * p, h, w)``, channels last in memory, filled up with ``outside``."""
-        p = self.config.patch
+        multiple = self.config.multiple
         B, T, _, H, W = frames.shape
-        padded = F.pad(frames.transpose(0, 1).flatten(0, 1), (0, -W % p, 0, -H % p), value=outside)
-        patches = F.pixel_unshuffle(padded, p).contiguous(memory_format=torch.channels_last)
+        padded = F.pad(frames.transpose(0, 1).flatten(0, 1), (0, -W % multiple, 0, -H % multiple), value=outside)
+        patches = F.pixel_unshuffle(padded, self.config.patch).contiguous(memory_format=torch.channels_last)
         return patches.view(T, B, *patches.shape[1:])
 
     def _draw(self, outputs: Tensor) -> Tensor:

@@ -35,6 +35,8 @@ class WarmedUpAverage(WeightAveraging):
 
     def __init__(self, decay: float) -> None:
         def average(averaged: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
+            if not averaged.is_floating_point():  # a counter or an index among the buffers
+                return current
             n = int(updates)
             return averaged.lerp(current, 1.0 - min(decay, (1 + n) / (10 + n)))
 
