@@ -19,7 +19,7 @@ import typer
 from torch import Tensor, nn
 
 from common import THREADS, places, precisions, record, take_turns
-from frame_forecast.models import Model, causal, create, predrnn
+from frame_forecast.models import Model, causal, create, mim, predrnn, predrnn_pp
 from frame_forecast.nn import cells, convolution, scan, unroll
 from models import CONTEXT, HORIZON, SIZE, jobs, ours
 
@@ -55,7 +55,9 @@ LEFT_OUT: dict[str, Callable[[], AbstractContextManager[object]]] = {
     "gradient of a scan": lambda: _patched(
         (unroll, "scan", lambda cell, projected, state, steps: unroll._loop(cell, projected, state, steps, None))
     ),
-    "tanh by the sigmoid": lambda: _patched(*((module, "tanh", torch.tanh) for module in (cells, scan, predrnn))),
+    "tanh by the sigmoid": lambda: _patched(
+        *((module, "tanh", torch.tanh) for module in (cells, scan, predrnn, predrnn_pp, mim))
+    ),
 }
 """What makes each of them not happen. Left out are those that are a matter of structure: gates of one convolution, and
 channels last."""

@@ -10,7 +10,7 @@ from frame_forecast.models.causal import CausalConfig, CausalModel
 from frame_forecast.models.predrnn import SpatioTemporalLstmCell
 from frame_forecast.models.registry import register
 from frame_forecast.nn.cells import Cell, ConvLstmCell, State
-from frame_forecast.nn.gates import gate_map
+from frame_forecast.nn.gates import gate_map, tanh
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ class MimBlock(nn.Module):
         x_i, x_g, x_o, x_f = self.input(x).to(m.dtype).chunk(4, dim=1)
         h_i, h_g, h_o = self.state(h).to(m.dtype).chunk(3, dim=1)
         m_i, m_g, m_o, m_f = self.memory(m).to(m.dtype).chunk(4, dim=1)
-        c = kept + torch.sigmoid(x_i + h_i) * torch.tanh(x_g + h_g)
-        m = torch.sigmoid(x_f + m_f) * m + torch.sigmoid(x_i + m_i) * torch.tanh(x_g + m_g)
-        h = (torch.sigmoid(x_o + h_o + m_o) * torch.tanh(self.merge(torch.cat([c, m], dim=1)))).to(kept.dtype)
+        c = kept + torch.sigmoid(x_i + h_i) * tanh(x_g + h_g)
+        m = torch.sigmoid(x_f + m_f) * m + torch.sigmoid(x_i + m_i) * tanh(x_g + m_g)
+        h = (torch.sigmoid(x_o + h_o + m_o) * tanh(self.merge(torch.cat([c, m], dim=1)))).to(kept.dtype)
         return m, d, (h, c, d, n, s)
 
 

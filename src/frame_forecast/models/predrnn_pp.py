@@ -9,7 +9,7 @@ from frame_forecast.errors import ConfigError
 from frame_forecast.models.causal import CausalConfig, CausalModel
 from frame_forecast.models.registry import register
 from frame_forecast.nn.cells import Cell, State
-from frame_forecast.nn.gates import gate_map
+from frame_forecast.nn.gates import gate_map, tanh
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,14 @@ class CausalLstmCell(nn.Module):
         of_first, x_o, of_second = projected.split([3 * n, n, 3 * n], dim=1)
         h_first, h_o = self.state(h).split([3 * n, n], dim=1)
         a_i, a_f, a_g = (of_first + h_first + self.own(c)).to(c.dtype).chunk(3, dim=1)
-        c = torch.sigmoid(a_f) * c + torch.sigmoid(a_i) * torch.tanh(a_g)
+        c = torch.sigmoid(a_f) * c + torch.sigmoid(a_i) * tanh(a_g)
         c_o, c_second = self.cascade(c).split([n, 3 * n], dim=1)
         m_gates, kept = self.memory(m).to(m.dtype).split([2 * n, n], dim=1)
         a_gates, a_g = (of_second + c_second).to(m.dtype).split([2 * n, n], dim=1)
         i, f = torch.sigmoid(a_gates + m_gates).chunk(2, dim=1)
-        m = f * torch.tanh(kept) + i * torch.tanh(a_g)
-        o = torch.tanh((x_o + h_o + c_o + self.output(m)).to(m.dtype))
-        h = (o * torch.tanh(self.merge(torch.cat([c, m], dim=1)))).to(projected.dtype)
+        m = f * tanh(kept) + i * tanh(a_g)
+        o = tanh((x_o + h_o + c_o + self.output(m)).to(m.dtype))
+        h = (o * tanh(self.merge(torch.cat([c, m], dim=1)))).to(projected.dtype)
         return h, c, m
 
 
@@ -104,7 +104,7 @@ class GradientHighway(nn.Module):
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
         """The new ``z``, for ``x`` and ``z`` ``(B, hidden, H, W)``."""
         a_p, a_s = (self.input(x) + self.state(z)).to(z.dtype).chunk(2, dim=1)
-        return torch.lerp(z, torch.tanh(a_p), torch.sigmoid(a_s))
+        return torch.lerp(z, tanh(a_p), torch.sigmoid(a_s))
 
 
 class _Cascade(Cell):

@@ -11,8 +11,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from frame_forecast.devices import tracing
 from frame_forecast.nn.convolution import Conv2d
+from frame_forecast.nn.gates import tanh
 
 State = tuple[Tensor, ...]
 """Of an LSTM ``(h, c)``: output and memory, ``(B, D)`` or ``(B, D, H, W)``. Of any cell, tensors of B rows."""
@@ -36,16 +36,6 @@ class Cell(nn.Module, abc.ABC):
         Returns:
             The output ``(B, ...)`` and the new state.
         """
-
-
-def tanh(x: Tensor) -> Tensor:
-    """On CPUs by way of the sigmoid, which takes PyTorch a fifth of the time there (AMD EPYC, float32).
-
-    What that loses, about the rounding error of numbers near 1, is nothing beside the other terms of a sum.
-    """
-    if x.device.type != "cpu" or tracing():
-        return torch.tanh(x)
-    return x.new_tensor(-1.0).add(torch.sigmoid(2 * x), alpha=2)
 
 
 class LstmCell(Cell):

@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from frame_forecast.nn.cells import LstmCell, State, tanh
+from frame_forecast.nn.cells import LstmCell, State
 from frame_forecast.nn.convolution import Kernels, kernels_of
+from frame_forecast.nn.gates import tanh
 
 
 def scan(cell: LstmCell, projected: Tensor | None, state: State, steps: int) -> tuple[Tensor, State]:
