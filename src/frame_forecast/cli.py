@@ -1,5 +1,6 @@
 """The command line: parse, call, print. Each command imports what it needs when it runs."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -145,6 +146,7 @@ def train(
     ] = 300,
 ) -> None:
     """Train a model; write checkpoints, logs and weights."""
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else every name that no server knows is reported
     from rich.console import Console
 
     from frame_forecast import reporting, workflows

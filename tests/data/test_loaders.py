@@ -5,6 +5,8 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from frame_forecast.clip import Batch
@@ -39,16 +41,55 @@ def test_to_unit_is_a_255th() -> None:
     assert levels.tolist() == list(range(256))  # left as they were
 
 
-@pytest.mark.parametrize("processes", [1, 2, 4])
-def test_processes_share_each_steps_clips(processes: int) -> None:
-    steps, size = 3, 8 // processes
-    shares = [
-        [numbers(b.frames) for b in islice(TrainingBatches(Numbered(), THREE, size, None, 0, rank, processes), steps)]
-        for rank in range(processes)
-    ]
-    for step in range(steps):
-        together = [number for share in shares for number in share[step]]
-        assert sorted(together) == list(range(8 * step, 8 * step + 8))
+class Recorder(Numbered):
+    """Remembers the numbers of the clips that it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[int]] = []
+
+    def clips(self, index: np.ndarray) -> Tensor:
+        self.asked.append(index.tolist())
+        return super().clips(index)
+
+
+@given(
+    processes=st.integers(1, 9),
+    share=st.integers(1, 5),
+    first_step=st.sampled_from([0, 7, 2**31]),
+    steps=st.integers(1, 4),
+)
+def test_processes_share_each_steps_clips(processes: int, share: int, first_step: int, steps: int) -> None:
+    size = share * processes
+    together: list[list[int]] = [[] for _ in range(steps)]
+    for rank in range(processes):
+        source = Recorder()
+        for _ in islice(TrainingBatches(source, THREE, share, None, first_step, rank, processes), steps):
+            pass
+        for step in range(steps):
+            together[step] += source.asked[step]
+    for step, clips in enumerate(together, first_step):
+        assert clips == list(range(step * size, (step + 1) * size))  # none twice, none left out
+
+
+@given(processes=st.integers(1, 9), clips=st.integers(1, 40), size=st.integers(1, 7))
+def test_processes_share_the_clips_to_validate_on(processes: int, clips: int, size: int) -> None:
+    together = []
+    for rank in range(processes):
+        source = Recorder()
+        batches = FixedBatches(source, THREE, clips, size, rank, processes)
+        assert len(batches) >= 1
+        read = [len(batches[number].frames) for number in range(len(batches))]
+        assert max(read) <= size
+        if any(read):
+            assert read == [len(asked) for asked in source.asked]
+            together += [number for asked in source.asked for number in asked]
+    assert sorted(together) == list(range(clips))
+
+
+def test_a_process_without_clips_to_validate_on_gets_a_batch_of_none() -> None:
+    [batch] = list(FixedBatches(Numbered(), THREE, 1, 4, process=1, processes=2))
+    assert batch.frames.shape == (0, 5, 1, 2, 2)
+    assert batch.known.shape[:2] == (0, 5)
 
 
 @pytest.mark.parametrize("process", [0, 1])

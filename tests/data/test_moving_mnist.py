@@ -64,6 +64,16 @@ def test_a_clip_depends_on_seed_split_and_number_alone() -> None:
         assert not torch.equal(other.clips(np.arange(12)), whole)
 
 
+@pytest.mark.parametrize("first", [10**9, 2**31 - 2, 2**32 - 2, 2**62])
+def test_clips_are_numbered_far_beyond_a_billion(first: int) -> None:
+    source = MovingMnist(DIGITS, "train", 3, MovingMnistConfig(frames=4, size=40))
+    made = source.clips(np.arange(first, first + 4))
+    for i in range(4):
+        np.testing.assert_array_equal(made[i, :, 0].numpy(), plain_loop(DIGITS, "train", 3, first + i, 4, 40, 2))
+    beyond = source.clips(np.arange(first, first + 4) + 2**32)  # alike in the lower half of their bits
+    assert not any(torch.equal(one, other) for one, other in zip(made, beyond, strict=True))
+
+
 def test_speed_is_a_tenth_of_the_free_range_and_digits_bounce() -> None:
     source = MovingMnist(DIGITS, "train", config=MovingMnistConfig(frames=60, size=1028))
     _, corners = source.trajectories(np.arange(200))

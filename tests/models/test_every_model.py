@@ -3,14 +3,17 @@
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from frame_forecast import weights
 from frame_forecast.clip import Batch
+from frame_forecast.data.masking import MixedMasking
 from frame_forecast.errors import ShapeError
 from frame_forecast.masks import future
 from frame_forecast.models import TASKS, Model, entries
+from frame_forecast.training.module import clip_loss
 
 ENTRIES = {entry.name: entry for entry in entries()}
 FORMS = ("reconstruction", "prediction", "composite")
@@ -153,3 +156,24 @@ def test_shapes_that_disagree_are_refused(model: Model, frames, observed, valid)
     flags = None if valid is None else torch.ones(valid, dtype=torch.bool)
     with pytest.raises(ShapeError, match="expected"):
         model(torch.zeros(frames), torch.ones(observed, dtype=torch.bool), flags)
+
+
+def training_batches(model: Model) -> list[Batch]:
+    """Shares of one clip, as processes may get them, of all that a model is trained on by default."""
+    shares = [Batch.forecast(clips(1), 4 if "forecast" in model.tasks else 7)]
+    if "recreate" in model.tasks:
+        masking = MixedMasking(4, 0, "train")
+        shares += [masking.hide(clips(1), np.array([number])) for number in range(20)]
+    return shares
+
+
+@pytest.mark.parametrize("model", [v for v in variants() if list(build(*v).parameters())], indirect=True, ids=str)
+def test_every_step_gives_every_parameter_a_gradient(model: Model) -> None:
+    """Else processes that average gradients would have to find out at each step which do not get one."""
+    model.train()
+    for batch in training_batches(model):
+        model.zero_grad()
+        prediction = model(batch.frames, batch.observed, batch.valid)
+        loss = clip_loss(prediction, batch, model.given(batch.observed, batch.valid), "cross_entropy")
+        (loss + sum(model.penalties().values())).backward()
+        assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []

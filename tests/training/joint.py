@@ -52,7 +52,8 @@ class Ended:
 def running(*commands: list[str], **environment: str) -> Iterator[list[subprocess.Popen[str]]]:
     """These programs, at once; they are gone after the block, however that ends."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "TEST_"))}
-    clean |= {"OMP_NUM_THREADS": "1", "COLUMNS": "400"} | environment
+    # The last is what the command line sets, before torch is imported, which was for these tests.
+    clean |= {"OMP_NUM_THREADS": "1", "COLUMNS": "400", "TORCH_CPP_LOG_LEVEL": "ERROR"} | environment
     programs = [
         subprocess.Popen(command, env=clean, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for command in commands
@@ -78,8 +79,11 @@ def train(*arguments: object, **environment: str) -> Ended:
 
 
 def _rank() -> int:
-    names = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "NODE_RANK")
-    return int(next((os.environ[name] for name in names if name in os.environ), 0))
+    """With one machine, or one process on each."""
+    for name in ("RANK", "SLURM_PROCID"):
+        if name in os.environ:
+            return int(os.environ[name])
+    return int(os.environ.get("NODE_RANK", 0)) + int(os.environ.get("LOCAL_RANK", 0))
 
 
 def _digits(split: str) -> Digits:
