@@ -187,9 +187,9 @@ def evaluate(
                     part = _score(models, source, plan, index, device, openstl)
             for pixels, meters in filter(None, processes.from_all(part)):
                 digest.update(pixels)
-                for name, pair in meters.items():
-                    for total, meter in zip(totals[name], pair, strict=True):
-                        total.merge(meter)
+                for name, (grey, binary) in meters.items():
+                    totals[name][0].merge(grey)
+                    totals[name][1].merge(binary)
             if progress is not None:
                 progress(min(turn[-1] + batch_size, clips), clips)
     rows = [

@@ -8,14 +8,15 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 from lightning.fabric import Fabric
-from lightning.fabric.plugins.environments import LightningEnvironment
-from lightning.fabric.strategies import DDPStrategy
-from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.strategies.ddp import DDPStrategy
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from frame_forecast.devices import check_memory
 from frame_forecast.errors import ConfigError, ProcessError
@@ -116,7 +117,7 @@ def launch(work: Callable[[Processes, str], _Value], device: str, count: int) ->
         # Not by Fabric's pipe: it is read once all have ended, and what it does not hold would keep them from that.
         given = Path(folder) / "given.pickle"
         try:
-            fabric.launch(_run, work, given)
+            fabric.launch(partial(_run, work=work, given=given))
         except (ProcessExitedException, ProcessRaisedException) as error:
             raise ProcessError(
                 f"process {error.error_index + 1} of {count} ({str(error).splitlines()[-1]})",
