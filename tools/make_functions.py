@@ -44,6 +44,7 @@ MODULES = (
     "models.predrnn",
     "models.predrnn_pp",
     "models.mim",
+    "models.mau",
     "models.baselines",
     "models.optical_flow",
     "models.summary",

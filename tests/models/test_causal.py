@@ -19,7 +19,7 @@ from frame_forecast.models.conv_lstm import ConvLstm, ConvLstmConfig
 from frame_forecast.models.predrnn import PredRnn, PredRnnConfig, SpatioTemporalLstmCell
 from frame_forecast.training.module import clip_loss
 
-NAMES = ("conv_lstm", "predrnn", "predrnn_pp", "mim")
+NAMES = ("conv_lstm", "predrnn", "predrnn_pp", "mim", "mau")
 
 
 def build(name: str, **settings: object) -> Model:
@@ -53,6 +53,7 @@ def model(request: pytest.FixtureRequest) -> Model:
         ("predrnn_v2", 4 * 7 * 128 + 16, 23.9),
         ("predrnn_pp", 4 * 7 * 128 + 2 * 128 + 16, 38.6 - 3.3),
         ("mim", 7 * 128 + 3 * 12 * 128 + 16, 38.0 - 0.7),
+        ("mau", 4 * 3 * 8 * 64 + 5 * 64 + 1, 4.5 - 1.0),
     ],
 )
 def test_presets_have_the_published_sizes(preset: str, biases: int, published: float) -> None:
@@ -314,7 +315,7 @@ def moving_squares(count: int = 16, frames: int = 8, size: int = 16) -> Tensor:
     return made
 
 
-@pytest.mark.parametrize("preset", ["conv_lstm", "predrnn", "predrnn_v2", "predrnn_pp", "mim"])
+@pytest.mark.parametrize("preset", ["conv_lstm", "predrnn", "predrnn_v2", "predrnn_pp", "mim", "mau"])
 def test_learns_a_few_clips(preset: str) -> None:
     torch.manual_seed(0)
     entry, _ = find(preset)

@@ -50,7 +50,7 @@ class CausalConfig:
 
 
 class CausalModel(Model):
-    """Cells over time, and a 1x1 convolution on the highest one's output that gives the next frame.
+    """Cells over time, and a head on the highest one's output that gives the next frame.
 
     Each clip begins with its first frame that has something observed, from which nothing can be given but what
     follows; with nothing observed, nothing is given. A clip with something missing before something observed is
@@ -62,17 +62,19 @@ class CausalModel(Model):
     Args:
         config: of the network.
         cells: as `unroll` takes them, the lowest first.
+        head: from outputs ``(N, hidden, h, w)`` to pixels ``(N, C * p * p, h, w)`` before their sigmoid, which its last
+            convolution gives; None = a 1x1 convolution.
     """
 
     tasks = frozenset({"forecast", "recreate"})
     causal = True
 
-    def __init__(self, config: CausalConfig, cells: Sequence[Cell]) -> None:
+    def __init__(self, config: CausalConfig, cells: Sequence[Cell], head: nn.Sequential | None = None) -> None:
         super().__init__()
         self.config = config
         self.channels = config.channels
         self.cells = nn.ModuleList(cells)
-        self.head = nn.Conv2d(config.hidden, config.pixels, 1)
+        self.head = nn.Conv2d(config.hidden, config.pixels, 1) if head is None else head
         # As states are: otherwise each step would bring every kernel into their order: a third of the time of one clip.
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
@@ -87,7 +89,7 @@ class CausalModel(Model):
 
     @final
     def output_layers(self) -> list[nn.Linear | nn.Conv2d]:
-        return [self.head]
+        return [layer for layer in self.head.modules() if isinstance(layer, nn.Conv2d)][-1:]
 
     @final
     def _predict(self, frames: Tensor, observed: Tensor, valid: Tensor) -> Tensor:
