@@ -27,7 +27,7 @@ from frame_forecast.models.causal import CausalModel
 from frame_forecast.models.summary import summarise
 from references import CONTEXT, HORIZON, REFERENCES, SIZE, Job
 
-MODELS = ("conv_lstm", "predrnn", "predrnn_pp", "mim", *REFERENCES)
+MODELS = ("conv_lstm", "predrnn", "predrnn_pp", "mim", "mau", *REFERENCES)
 
 
 def ours(model: Model) -> Job:
@@ -45,11 +45,12 @@ def theirs(model: Model, name: str, folder: Path) -> tuple[nn.Module, Job]:
     if name in REFERENCES:
         return REFERENCES[name](model, folder)
     assert isinstance(model, CausalModel)
-    files, network, copy = {
-        "conv_lstm": (["convlstm"], "ConvLSTM_Model", _copy_conv_lstm),
-        "predrnn": (["predrnn"], "PredRNN_Model", _copy_predrnn),
-        "predrnn_pp": (["predrnnpp"], "PredRNNpp_Model", _copy_predrnn_pp),
-        "mim": (["mim", "predrnn"], "MIM_Model", _copy_mim),
+    files, network, copy, patch = {
+        "conv_lstm": (["convlstm"], "ConvLSTM_Model", _copy_conv_lstm, model.config.patch),
+        "predrnn": (["predrnn"], "PredRNN_Model", _copy_predrnn, model.config.patch),
+        "predrnn_pp": (["predrnnpp"], "PredRNNpp_Model", _copy_predrnn_pp, model.config.patch),
+        "mim": (["mim", "predrnn"], "MIM_Model", _copy_mim, model.config.patch),
+        "mau": (["mau"], "MAU_Model", _copy_mau, 1),  # it makes states smaller by convolutions
     }[name]
     modules = ModuleType("openstl.modules")
     for file in files:
@@ -59,24 +60,22 @@ def theirs(model: Model, name: str, folder: Path) -> tuple[nn.Module, Job]:
     network = getattr(_load(folder / "openstl" / "models" / f"{files[0]}_model.py"), network)
     config = model.config
     settings = SimpleNamespace(
-        in_shape=(CONTEXT, config.channels, SIZE, SIZE), patch_size=config.patch, filter_size=config.kernel, stride=1,
-        layer_norm=0, pre_seq_length=CONTEXT, aft_seq_length=HORIZON, reverse_scheduled_sampling=0,
+        in_shape=(CONTEXT, config.channels, SIZE, SIZE), patch_size=patch, filter_size=config.kernel, stride=1,
+        layer_norm=0, pre_seq_length=CONTEXT, aft_seq_length=HORIZON, total_length=CONTEXT + HORIZON,
+        reverse_scheduled_sampling=0, sr_size=config.patch // patch, tau=getattr(config, "tau", 0),
+        cell_mode="normal", model_mode="normal",
     )  # fmt: skip
     reference = network(config.layers, [config.hidden] * config.layers, settings)
     with torch.no_grad():
         # An untrained model has the biases that the reference has built in, 0 or 1 to remember, but for its head's.
         copy(model, reference)
-        reference.conv_last.weight.copy_(model.head.weight)
-        nn.init.zeros_(model.head.bias)
-    reference.conv_last = nn.Sequential(reference.conv_last, nn.Sigmoid())
 
     def forecast(frames: Tensor) -> Tensor:
         B, T = frames.shape[:2]
-        p = config.patch
-        patches = nn.functional.pixel_unshuffle(frames.flatten(0, 1), p).movedim(1, -1).unflatten(0, (B, T))
+        patches = nn.functional.pixel_unshuffle(frames.flatten(0, 1), patch).movedim(1, -1).unflatten(0, (B, T))
         read = frames.new_zeros((B, T - CONTEXT - 1, *patches.shape[2:]))
         made = reference(patches, read, return_loss=False)[0]
-        shuffled = nn.functional.pixel_shuffle(made.flatten(0, 1).movedim(-1, 1), p)
+        shuffled = nn.functional.pixel_shuffle(made.flatten(0, 1).movedim(-1, 1), patch)
         return shuffled.unflatten(0, (B, T - 1))
 
     return reference, forecast
@@ -91,17 +90,25 @@ def _load(path: Path) -> ModuleType:
     return module
 
 
+def _copy_head(model: CausalModel, reference: Any) -> None:
+    reference.conv_last.weight.copy_(model.head.weight)
+    nn.init.zeros_(model.head.bias)
+    reference.conv_last.register_forward_hook(lambda *call: torch.sigmoid(call[-1]))
+
+
 def _copy_conv_lstm(model: CausalModel, reference: Any) -> None:
     for ours, other in zip(model.cells, reference.cell_list, strict=True):
         other.conv_x[0].weight.copy_(ours.input.weight)
         other.conv_h[0].weight.copy_(ours.state.weight)
         ours.state.bias.zero_()  # the reference forgets at first
+    _copy_head(model, reference)
 
 
 def _copy_predrnn(model: CausalModel, reference: Any) -> None:
     (cell,) = model.cells
     for ours, other in zip((cell.lowest, *cell.above), reference.cell_list, strict=True):
         _copy_st_lstm(ours, other)
+    _copy_head(model, reference)
 
 
 def _copy_st_lstm(ours: Any, other: Any) -> None:
@@ -127,6 +134,7 @@ def _copy_predrnn_pp(model: CausalModel, reference: Any) -> None:
         other.conv_c2m[0].weight.copy_(torch.cat([i, g, f, o]))
         other.conv_om[0].weight.copy_(ours.output.weight)
         other.conv_last.weight.copy_(ours.merge.weight)
+    _copy_head(model, reference)
 
 
 def _copy_mim(model: CausalModel, reference: Any) -> None:
@@ -143,6 +151,7 @@ def _copy_mim(model: CausalModel, reference: Any) -> None:
             target[0].weight.copy_(torch.cat([i, g, f, o]))
         other.conv_t_cc[0].weight.copy_(ours.state.weight)
         other.conv_last.weight.copy_(ours.merge.weight)
+    _copy_head(model, reference)
 
     def forget(*_: object) -> None:
         """Its blocks would otherwise begin with a memory of the clips before."""
@@ -150,6 +159,27 @@ def _copy_mim(model: CausalModel, reference: Any) -> None:
             block.convlstm_c = None
 
     reference.register_forward_pre_hook(forget)
+
+
+def _copy_mau(model: CausalModel, reference: Any) -> None:
+    def layers(*parts: Any) -> list[Any]:
+        found = [layer for part in parts for layer in part.modules()]
+        return [layer for layer in found if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)]
+
+    ends = layers(reference.encoders, reference.decoders, reference.srcnn)
+    for ours, other in zip(layers(model.cells[0].encoder, model.head), ends, strict=True):
+        other.load_state_dict(ours.state_dict())
+    for ours, other in zip(model.cells, reference.cell_list, strict=True):
+        for (convolution, norm), (to, normed) in (
+            (ours.key, other.conv_s_next), (ours.appearance, other.conv_s),
+            (ours.keep, other.conv_t_next), (ours.motion, other.conv_t),
+        ):  # fmt: skip
+            to.load_state_dict(convolution.state_dict())
+            for mine, every in ((norm.weight, normed.weight), (norm.bias, normed.bias)):
+                every.copy_(mine[:, None, None].expand_as(every))
+    reference.srcnn.register_forward_hook(lambda *call: torch.sigmoid(call[-1]))
+    # Its frames lie as (B, T, C, H, W), those of the others as (B, T, H, W, C).
+    reference.register_forward_hook(lambda *call: (call[-1][0].movedim(2, -1), call[-1][1]))
 
 
 def jobs(runs: dict[str, Job], frames: Tensor, precision: list[str], train: bool) -> dict[str, Callable[[], object]]:

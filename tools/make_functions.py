@@ -46,6 +46,7 @@ MODULES = (
     "models.mim",
     "models.phydnet",
     "models.simvp",
+    "models.mau",
     "models.baselines",
     "models.optical_flow",
     "models.summary",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from joint import AFTER, TRAIN, Ended, begun, end, running
-from test_processes import assert_same_bits
+from test_several import assert_same_bits
 from tiny_runs import checkpoint
 
 TIMEOUT = 20

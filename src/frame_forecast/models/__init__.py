@@ -7,6 +7,7 @@ from frame_forecast.models import (  # noqa: F401
     conv_lstm_autoencoder,
     lstm_autoencoder,
     masked_lstm,
+    mau,
     mim,
     optical_flow,
     phydnet,

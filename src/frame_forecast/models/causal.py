@@ -55,7 +55,7 @@ class CausalConfig:
 
 
 class CausalModel(Model):
-    """Cells over time, and a convolution on the highest one's output that gives the next frame.
+    """Cells over time, and a head on the highest one's output that gives the next frame.
 
     Each clip begins with its first frame that has something observed, from which nothing can be given but what
     follows; with nothing observed, nothing is given. A clip with something missing before something observed is
@@ -67,15 +67,14 @@ class CausalModel(Model):
     Args:
         config: of the network.
         cells: as `unroll` takes them, the lowest first.
-        head: that convolution; None = one of 1x1.
+        head: from outputs ``(N, hidden, h, w)`` to pixels ``(N, C * p * p, h, w)`` before their sigmoid, which its last
+            convolution gives; None = a 1x1 convolution.
     """
 
     tasks = frozenset({"forecast", "recreate"})
     causal = True
 
-    def __init__(
-        self, config: CausalConfig, cells: Sequence[Cell], head: nn.Conv2d | nn.ConvTranspose2d | None = None
-    ) -> None:
+    def __init__(self, config: CausalConfig, cells: Sequence[Cell], head: nn.Module | None = None) -> None:
         super().__init__()
         self.config = config
         self.channels = config.channels
@@ -94,8 +93,8 @@ class CausalModel(Model):
         return given & valid
 
     @final
-    def output_layers(self) -> list[nn.Conv2d | nn.ConvTranspose2d]:
-        return [self.head]
+    def output_layers(self) -> list[nn.Linear | nn.Conv2d | nn.ConvTranspose2d]:
+        return [layer for layer in self.head.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)][-1:]
 
     @final
     def _predict(self, frames: Tensor, observed: Tensor, valid: Tensor) -> Tensor:
