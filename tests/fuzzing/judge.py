@@ -35,8 +35,8 @@ looked at shows with small files."""
 MEMORY_BYTES = 2**28
 """How much more than before a case may be in memory: under these limits, a few frames and their copies."""
 
-_ADDRESSES = 2**31
-"""What may be asked for at all; a request for more is refused by the system, and is a finding."""
+_ADDRESSES = 5 * 2**30
+"""What may be asked for at all, to spare the machine; what is not used is in no memory, and counts for nothing."""
 
 STDERR = "stderr"
 """The file in a judge's folder that has what it says at its end."""
@@ -116,11 +116,6 @@ class Judge:
             finally:
                 self._watching = False
         except FrameForecastError as error:
-            cause: BaseException | None = error
-            while cause is not None:
-                if isinstance(cause, MemoryError) or "allocate memory" in str(cause):
-                    return "finding", f"memory asked for that is not there, {_where(cause)}", _text(error)
-                cause = cause.__cause__ or cause.__context__
             return "refused", "", str(error)
         except BaseException as error:
             return "finding", f"{type(error).__name__} {_where(error)}", _text(error)
