@@ -53,7 +53,7 @@ def _npz(**members: bytes) -> bytes:
     return zipped({f"{name}.npy": content for name, content in members.items()})
 
 
-_FRAMES = _npy(np.zeros((2, 1, 4, 4), np.uint8))
+_FRAMES, _LAYOUT = _npy(np.zeros((2, 1, 4, 4), np.uint8)), _npy(np.array("THW"))
 
 
 def _png(width: int, height: int, *chunks: bytes) -> bytes:
@@ -182,7 +182,8 @@ def _in(name: str, content: bytes) -> seeds.Maker:
 def bombs() -> dict[str, tuple[str, seeds.Maker]]:
     """The target that reads each, and what makes it."""
     zeros, times = bytes(_ZEROS), _ZEROS // 8
-    many, head = _npy_head((times,), "<f8"), bytes([0, 0, 8, 3]) + struct.pack(">3I", 2, 4, 4)
+    few, many = _npy_head((times, 1, 1)), _npy_head((times,), "<f8")
+    head = bytes([0, 0, 8, 3]) + struct.pack(">3I", 2, 4, 4)
     sidecar = b'{"schema": 1, "height": 1000000, "width": 1000000, "frames_written": 1, "frames": []}'
     return {
         "npy": ("npy", _as("in.npy", _npy_head((2**40, 1, 64, 64)) + bytes(64))),
@@ -191,7 +192,7 @@ def bombs() -> dict[str, tuple[str, seeds.Maker]]:
         "published test set": ("published", _as("mnist_test_seq.npy", _npy_head((20, 2**40, 64, 64)))),
         "npz": ("npz", _as("in.npz", _npz(frames=_npy_head((2, 1, _SIDE, _SIDE)) + zeros))),
         "npz, text": ("npz", _as("in.npz", _npz(frames=_FRAMES, layout=_npy_head((), f"<U{_ZEROS // 4}") + zeros))),
-        "npz, times": ("npz", _as("in.npz", _npz(frames=_npy_head((times, 1, 1)) + zeros[:times], layout=_npy(np.array("THW")), times=many + zeros))),
+        "npz, times": ("npz", _as("in.npz", _npz(frames=few + zeros[:times], layout=_LAYOUT, times=many + zeros))),
         "npz, on the page": ("upload-npz", _as("in.npz", _npz(frames=_npy_head((512, 1, 512, 512)) + zeros))),
         "png": ("png", _in(".png", _png(_SIDE, _SIDE))),
         "png, text": ("png", _in(".png", _png_text())),

@@ -20,6 +20,7 @@ from typing import Any
 
 import seeds
 from mutate import Tree, mutated
+from PIL import Image
 from targets import Target
 
 from frame_forecast.errors import FrameForecastError
@@ -72,6 +73,7 @@ class Judge:
 
     def __init__(self, place: Path) -> None:
         base.MOST_FRAME_BYTES, base.MOST_UNPACKED_BYTES = FRAME_BYTES, UNPACKED_BYTES
+        Image.MAX_IMAGE_PIXELS = FRAME_BYTES // 12  # as Pillow's own has it for a gigabyte
         warnings.simplefilter("ignore")
         self._case, self._cwd, self._temporary = (place / name for name in ("case", "cwd", "tmp"))
         for folder in (self._cwd, self._temporary):

@@ -63,7 +63,8 @@ class Target:
 
 def _copy(path: Path) -> None:
     """Reads frames and writes them in the format that they came in, as the commands do."""
-    target = path.with_name(path.name.replace("in", "out", 1))
+    name = path.name.replace("in", "out", 1).replace(".webm", ".mkv")  # VP9 looks many frames ahead, in a gigabyte
+    target = path.with_name(name)
     with open_reader(path) as stream, open_writer(target, stream.header) as writer:
         for frame in stream:
             writer.write(frame)
