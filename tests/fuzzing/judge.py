@@ -20,6 +20,7 @@ from typing import Any
 
 import seeds
 from mutate import Tree, mutated
+from PIL import Image
 from targets import Target
 
 from frame_forecast.errors import FrameForecastError
@@ -35,8 +36,8 @@ looked at shows with small files."""
 MEMORY_BYTES = 2**28
 """How much more than before a case may be in memory: under these limits, a few frames and their copies."""
 
-_ADDRESSES = 2**31
-"""What may be asked for at all; a request for more is refused by the system, and is a finding."""
+_ADDRESSES = 5 * 2**30
+"""What may be asked for at all, to spare the machine; what is not used is in no memory, and counts for nothing."""
 
 STDERR = "stderr"
 """The file in a judge's folder that has what it says at its end."""
@@ -72,6 +73,7 @@ class Judge:
 
     def __init__(self, place: Path) -> None:
         base.MOST_FRAME_BYTES, base.MOST_UNPACKED_BYTES = FRAME_BYTES, UNPACKED_BYTES
+        Image.MAX_IMAGE_PIXELS = FRAME_BYTES // 12  # as Pillow's own has it for a gigabyte
         warnings.simplefilter("ignore")
         self._case, self._cwd, self._temporary = (place / name for name in ("case", "cwd", "tmp"))
         for folder in (self._cwd, self._temporary):
@@ -116,11 +118,6 @@ class Judge:
             finally:
                 self._watching = False
         except FrameForecastError as error:
-            cause: BaseException | None = error
-            while cause is not None:
-                if isinstance(cause, MemoryError) or "allocate memory" in str(cause):
-                    return "finding", f"memory asked for that is not there, {_where(cause)}", _text(error)
-                cause = cause.__cause__ or cause.__context__
             return "refused", "", str(error)
         except BaseException as error:
             return "finding", f"{type(error).__name__} {_where(error)}", _text(error)

@@ -45,12 +45,17 @@ def tree_of(make: Maker) -> dict[str, bytes]:
     """What a maker wrote."""
     with tempfile.TemporaryDirectory() as folder:
         make(Path(folder))
-        files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
-        return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+        return taken(Path(folder))
+
+
+def taken(folder: Path) -> dict[str, bytes]:
+    """What a folder holds."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def put(tree: Tree, folder: Path) -> None:
-    """The opposite of `tree_of`."""
+    """The opposite of `taken`."""
     for name, content in tree.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -63,7 +63,8 @@ class Target:
 
 def _copy(path: Path) -> None:
     """Reads frames and writes them in the format that they came in, as the commands do."""
-    target = path.with_name(path.name.replace("in", "out", 1))
+    name = path.name.replace("in", "out", 1).replace(".webm", ".mkv")  # VP9 looks many frames ahead, in a gigabyte
+    target = path.with_name(name)
     with open_reader(path) as stream, open_writer(target, stream.header) as writer:
         for frame in stream:
             writer.write(frame)
@@ -138,7 +139,7 @@ def _forecast_seed(folder: Path) -> None:
     (folder / "job.json").write_text(json.dumps(job))
 
 
-def _with_digest(tree: Tree) -> Tree:
+def with_digest(tree: Tree) -> Tree:
     """Weights whose config names the SHA-256 that they have."""
     tensors, config = tree.get(f"in/{weights.files.TENSORS}"), tree.get(f"in/{weights.files.CONFIG}")
     if tensors is None or config is None:
@@ -224,12 +225,12 @@ TARGETS = {
         Target("idx", "in-idx3-ubyte", [seeds.idx], read_idx_images),
         Target("idx.gz", "in-idx3-ubyte.gz", [seeds.packed(seeds.idx)], read_idx_images),
         Target("published", "mnist_test_seq.npy", [seeds.published], _published),
-        Target("weights", "in", [seeds.weights_folder], weights.load, mend=_with_digest),
-        Target("golden", "in", [seeds.golden], weights.verify, mend=_with_digest),
+        Target("weights", "in", [seeds.weights_folder], weights.load, mend=with_digest),
+        Target("golden", "in", [seeds.golden], weights.verify, mend=with_digest),
         Target("checkpoint", "in", [seeds.checkpoint], lambda path: prepare_to_resume(path, seeds.tiny_module())),
         Target("run", "in", [seeds.run], RunSettings.read),
         Target("recipe", "in.toml", [*map(seeds.recipe, seeds.RECIPES)], read_recipe),
-        Target("release", "in", [seeds.weights_with_results], _release, mend=_with_digest),
+        Target("release", "in", [seeds.weights_with_results], _release, mend=with_digest),
         Target("show-run", "in", [seeds.run], _show),
         Target("show-results", "results.json", [seeds.results], _show),
         Target("show-backtest", "in", [seeds.backtest], _show),

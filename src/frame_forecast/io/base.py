@@ -209,7 +209,8 @@ class Writer(abc.ABC):
                 "open the writer with the header of these frames",
             )
         self.require_room(self.written + 1)
-        self._write(frame)
+        with encoding(self.target):
+            self._write(frame)
         self.written += 1
 
     @abc.abstractmethod
@@ -273,6 +274,20 @@ def reading(path: Path | str) -> Iterator[None]:
     except Exception as error:  # libraries meet damage with KeyError, SyntaxError, struct.error and more
         reason = " ".join(str(error).split()) or type(error).__name__
         raise unreadable(path, reason) from error
+
+
+@contextmanager
+def encoding(target: Path) -> Iterator[None]:
+    """Turns whatever a library raises while it writes ``target`` into an OutputError, but for the system's errors."""
+    try:
+        yield
+    except (FrameForecastError, OSError):
+        raise
+    except Exception as error:  # what came with frames from a strange file may be nothing that can be written
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise OutputError(
+            f"{target}: {reason}", "frames, times and attributes that the format can hold", "choose another suffix"
+        ) from error
 
 
 def unreadable(path: Path | str, found: str) -> DataError:
@@ -353,7 +368,8 @@ def writing_file(make: type[Writer], path: Path, header: Header, target: Path) -
     """
     gzipped = suffix_of(path)[1]
     plain = path.with_suffix("") if gzipped else path
-    writer = make(plain, header, target)
+    with encoding(target):
+        writer = make(plain, header, target)
     try:
         yield writer
         if writer.written == 0 or writer.written != (header.frames or writer.written):
@@ -362,7 +378,8 @@ def writing_file(make: type[Writer], path: Path, header: Header, target: Path) -
                 f"{header.frames or 'one at least'}",
                 "write as many as the header says",
             )
-        writer.finish()
+        with encoding(target):
+            writer.finish()
     finally:
         writer.close()
     if gzipped:

@@ -23,6 +23,7 @@ from frame_forecast.io.variables import (
     Kept,
     Template,
     axes_of,
+    check_chunks,
     choose_variable,
     coordinates_of,
     find_time,
@@ -72,8 +73,9 @@ class ScienceReader(Reader):
             packing = Packing.of_attributes(path, one.dtype, one.attributes)
             shape = tuple(size for letter, size in zip(axes, one.shape, strict=True) if letter != "1")
             T, (C, H, W) = split_shape(path, shape, axes.replace("1", ""), packing.values_dtype)
+            check_chunks(path, one)
             time = find_time(name, axes, dataset)
-            kept = keep(name, axes, dataset, time)
+            kept = keep(path, name, axes, dataset, time)
             times = None
             if time:
                 times = moments.decode(f"{path}: {time}", kept[time].values.reshape(-1), kept[time].attributes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from frame_forecast.errors import ConfigError, DataError
-from frame_forecast.io import moments
+from frame_forecast.io import base, moments
 from frame_forecast.io.layout import from_frame, resolve_layout, to_frame
 from frame_forecast.io.packing import Packing
 
@@ -149,6 +150,17 @@ def choose_variable(path: Path, shapes: Mapping[str, tuple[int, ...]], variable:
     raise DataError(f"{path}, with variables {listed}", "one of frames, of 2 axes or more", "check the file")
 
 
+def check_chunks(path: Path, one: Variable) -> None:
+    """Raises DataError for chunks larger than any frame: they are taken into memory whole, however small the array."""
+    size = math.prod(one.chunks or (0,)) * one.dtype.itemsize
+    if size > base.MOST_FRAME_BYTES:
+        raise DataError(
+            f"{path}: chunks of {one.chunks} {one.dtype}",
+            f"{base.MOST_FRAME_BYTES // 2**20} MiB a chunk at most",
+            "store it in smaller chunks",
+        )
+
+
 def coordinates_of(dataset: Dataset) -> set[str]:
     """The variables that say where or when others are."""
     found = set()
@@ -228,7 +240,7 @@ def _leaf(name: str) -> str:
     return name.rpartition("/")[2].lower()
 
 
-def keep(name: str, axes: str, dataset: Dataset, time: str) -> dict[str, Kept]:
+def keep(path: Path, name: str, axes: str, dataset: Dataset, time: str) -> dict[str, Kept]:
     """The variables that a copy of the file with other frames can have, too."""
     frames = dataset.variables[name]
     along = frames.dims[axes.index("T")] if frames.dims is not None and "T" in axes else None
@@ -239,9 +251,11 @@ def keep(name: str, axes: str, dataset: Dataset, time: str) -> dict[str, Kept]:
         large = one.dtype.itemsize * int(np.prod(one.shape, dtype=np.float64)) > _MOST_KEPT_BYTES
         if key in (name, time) or large or (of_frames and (along is not None or key not in coordinates)):
             continue
+        check_chunks(path, one)
         kept[key] = Kept(one.read(()), one.dims, one.attributes)
     if time:
         one = dataset.variables[time]
+        check_chunks(path, one)
         kept[time] = Kept(one.read(()), one.dims, one.attributes)
     return kept
 

@@ -25,6 +25,7 @@ def check_alone(path: Path, name: str) -> None:
         if not first_bytes(path).startswith(_TIFF):
             return
         with unpacked(path) as file, tifffile.TiffFile(file, name="alone") as tif:
+            len(tif.pages)  # finds pages that name each other in a circle, in which `series` would go on for ever
             other = next((one.name for one in tif.series if one.is_multifile), None)
     if other is not None:
         raise DataError(

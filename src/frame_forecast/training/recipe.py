@@ -33,7 +33,15 @@ def read_recipe(path: Path) -> RunSettings:
     Raises:
         ConfigError: no such file, no TOML, or a key or value that does not exist.
     """
-    fields = _read(path)
+    try:
+        return _settings(path, _read(path))
+    except (ValueError, RecursionError) as error:
+        found = "a value too long or too deep to be shown"
+        raise ConfigError(f"{path}: {found}", "numbers, text and tables of them", "check its values") from error
+
+
+def _settings(path: Path, fields: dict[str, Any]) -> RunSettings:
+    """The settings that a recipe's fields say."""
     _text(path, fields, "after", "")
     model, train, frames = (_table(path, fields, name) for name in _TABLES)
     preset, data = (_text(path, fields, key, default) for key, default in (("preset", ""), ("data", "moving_mnist")))

@@ -79,6 +79,8 @@ class GifReader(Reader):
                     picture.seek(number)
                 except EOFError:  # how Pillow says that there are no more
                     return
+                W, H = picture.size  # which a frame past its edge makes larger
+                check_frame_size(self.path, 3, H, W, np.dtype(np.uint8))
                 yield np.asarray(picture.convert("RGB")), int(picture.info.get("duration", 0))
 
     def __iter__(self) -> Iterator[Frame]:

@@ -28,6 +28,8 @@ from frame_forecast.scale import ScaleKind, ValueScale
 _FRAMES = "frames"
 _ZIP_MAGIC = b"PK\x03\x04"
 _SUFFIX = b".npy"
+_MOST_SMALL_BYTES = 2**26  # times of 8 million frames
+_ArrayHeader = tuple[tuple[int, ...], bool, np.dtype]
 
 
 @register_reader("npz", (".npz",))
@@ -56,8 +58,7 @@ class NpzReader(Reader):
             texts = {}
             for name in ("layout", "scale_kind", "units"):
                 if own and name in arrays and headers[name][0] == ():
-                    with archive.open(arrays[name]) as file:
-                        texts[name] = str(npy.read_array(file, allow_pickle=False))
+                    texts[name] = str(_read_small(path, archive, arrays[name], headers[name]))
             if layout is None:
                 layout = texts.get("layout")
             axes = resolve_layout(path, shape, layout)
@@ -71,8 +72,7 @@ class NpzReader(Reader):
                 if own and name in arrays:
                     if headers[name][0] != (size,):
                         raise unreadable(path, f"{name!r} of shape {headers[name][0]} instead of {(size,)}")
-                    with archive.open(arrays[name]) as file:
-                        small[name] = npy.read_array(file, allow_pickle=False)
+                    small[name] = _read_small(path, archive, arrays[name], headers[name])
             scale = default_scale(dtype)
             if "scale" in small:
                 low, high = map(float, small["scale"])
@@ -117,6 +117,15 @@ class NpzReader(Reader):
                 shape = (self._shape[self._axes.index("T")] if "T" in self._axes else 1, 1, *header.shape[1:])
                 masks = frames_of(mask_file, self.path, shape, "TCHW", np.dtype(bool))
                 yield from map(Frame, frames, masks)
+
+
+def _read_small(path: Path, archive: zipfile.ZipFile, member: str, header: _ArrayHeader) -> np.ndarray:
+    """An array that stands beside the frames."""
+    shape, _, dtype = header
+    if array_bytes(shape, dtype) > _MOST_SMALL_BYTES:
+        raise unreadable(path, f"{member} of {dtype} and shape {shape} beside the frames")
+    with archive.open(member) as file:
+        return npy.read_array(file, allow_pickle=False)
 
 
 def _choose(path: Path, shapes: dict[str, tuple[int, ...]]) -> str:

@@ -1,7 +1,9 @@
 """TIFF: a picture or a stack of them, in any number of bits and channels; ImageJ's and OME's too."""
 
 import logging
+import lzma
 import math
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import tifffile
 
 from frame_forecast.errors import DataError
 from frame_forecast.header import Header
+from frame_forecast.io import base
 from frame_forecast.io.base import Frame, Reader, Writer, require, unreadable
 from frame_forecast.io.layout import default_scale, frames_of, split_shape, to_frame
 from frame_forecast.io.registry import register_reader, register_writer
@@ -18,6 +21,8 @@ _MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what matters of damage is said in an error
 _SPATIAL = {"Y": "H", "X": "W", "S": "C", "C": "C"}
 _LARGE = 2**32 - 2**25  # where offsets of 32 bits end, less what stands beside the pixels
+_UNPACKERS = {8: (zlib.decompressobj, 1032), 32946: (zlib.decompressobj, 1032), 34925: (lzma.LZMADecompressor, 10**4)}
+"""What unpacks a page of this compression in parts, and to how many times as much at the most."""
 _KEPT = (8, 32946, 34925)  # Deflate by its two numbers, and LZMA: the rest is lossy or not in the standard library
 
 
@@ -34,6 +39,7 @@ class TifReader(Reader):
     def __init__(self, path: Path, layout: str | None = None) -> None:
         super().__init__(path, layout)
         with self.open() as file, tifffile.TiffFile(file, name=path.name) as tif:
+            _check_chain(path, tif)
             if len(tif.series) != 1:
                 found = ", ".join(f"{one.axes} {one.shape}" for one in tif.series) or "none"
                 raise DataError(f"{path}, with pictures that differ: {found}", "one stack", "save it by itself")
@@ -44,7 +50,6 @@ class TifReader(Reader):
             T, (C, H, W) = split_shape(path, self._shape, self._axes, dtype)
             _check_codec(page)
             self._offset = series.dataoffset  # of pixels that lie as in an array; None = page by page
-            _check_chain(path, tif)
             _check_extent(path, series, file.seek(0, 2))
             compression = int(page.compression) if page.compression in _KEPT else None
             meta = {"compression": compression, "byteorder": tif.byteorder}
@@ -71,7 +76,11 @@ class TifReader(Reader):
         for t in range(sizes.get("T", 1)):
             chosen = order.take(t, over.index("T") if "T" in over else 0)
             pages = [series.pages[int(number)] for number in chosen.reshape(-1)]
-            arrays = [to_frame(page.asarray(), within) for page in pages if page is not None]
+            arrays = []
+            for page in pages:
+                if page is not None:
+                    _check_unpacked(self.path, page)
+                    arrays.append(to_frame(page.asarray(), within))
             yield np.concatenate(arrays)
 
 
@@ -98,7 +107,7 @@ def _check_codec(page: tifffile.TiffPage) -> None:
 
 def _check_chain(path: Path, tif: tifffile.TiffFile) -> None:
     """Raises DataError where the last page names another, or is cut off before it says that there is none:
-    tifffile then leaves pages out without an error."""
+    tifffile then leaves pages out without an error, or goes round and round where it looks for `series` first."""
     pages = len(tif.pages)  # goes through them all
     place = tif.pages.next_page_offset  # where the last page would name the next
     if place is None:
@@ -125,6 +134,21 @@ def _check_extent(path: Path, series: tifffile.TiffPageSeries, size: int) -> Non
         end = max((offset + count for offset, count in segments), default=0)
     if end > size:
         raise unreadable(path, f"{size} bytes where pixels up to byte {end} are declared")
+
+
+def _check_unpacked(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
+    """Raises DataError where a part of a page unpacks to more than its pixels, which tifffile would do in memory."""
+    own = page.keyframe
+    make, ratio = _UNPACKERS.get(own.compression, (None, 0))
+    if make is None or own.dtype is None:
+        return
+    most = math.prod(own.chunks) * own.dtype.itemsize
+    file = page.parent.filehandle
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        if count * ratio > base.MOST_FRAME_BYTES:  # what is shorter cannot fill more memory than a frame may
+            file.seek(offset)
+            if len(make().decompress(file.read(count), most + 1)) > most:
+                raise unreadable(path, f"{count} bytes that unpack to more than the {most} of their pixels")
 
 
 @register_writer("tif", (".tif", ".tiff"))
