@@ -89,7 +89,7 @@ class CausalModel(Model):
 
     @final
     def output_layers(self) -> list[nn.Linear | nn.Conv2d]:
-        return [layer for layer in self.head.modules() if isinstance(layer, nn.Conv2d)][-1:]
+        return [layer for layer in self.head.modules() if isinstance(layer, nn.Linear | nn.Conv2d)][-1:]
 
     @final
     def _predict(self, frames: Tensor, observed: Tensor, valid: Tensor) -> Tensor:
