@@ -11,6 +11,7 @@ from frame_forecast.errors import ConfigError
 from frame_forecast.models.causal import CausalConfig, CausalModel
 from frame_forecast.models.registry import register
 from frame_forecast.nn.cells import Cell, State
+from frame_forecast.nn.gates import gate_map
 
 
 @dataclass(frozen=True)
@@ -49,23 +50,15 @@ class SpatioTemporalLstmCell(nn.Module):
 
     def __init__(self, inputs: int, hidden: int, kernel: int) -> None:
         super().__init__()
-
-        def convolution(inputs: int, gates: int, size: int = kernel, bias: bool = False) -> nn.Conv2d:
-            made = nn.Conv2d(inputs, gates * hidden, size, padding=size // 2, bias=bias)
-            nn.init.normal_(made.weight, std=math.sqrt(0.5 / made.weight[0].numel()))  # half of a gate's variance
-            return made
-
         # Gates in the order i, f, g, o, i', f', g'.
-        self.input = convolution(inputs, 7, bias=True)
-        self.state = convolution(hidden, 4)
-        self.memory = convolution(hidden, 3)
-        self.output = convolution(2 * hidden, 1)
-        self.merge = convolution(2 * hidden, 1, size=1)
+        self.input = gate_map(inputs, 7 * hidden, kernel, bias=True)
+        self.state = gate_map(hidden, 4 * hidden, kernel)
+        self.memory = gate_map(hidden, 3 * hidden, kernel)
+        self.output = gate_map(2 * hidden, hidden, kernel)
+        self.merge = gate_map(2 * hidden, hidden, 1)
         with torch.no_grad():
             assert self.input.bias is not None
-            self.input.bias.zero_()
-            gates = self.input.bias.view(7, hidden)
-            gates[[1, 5]] = 1.0  # remember at first
+            self.input.bias.view(7, hidden)[[1, 5]] = 1.0  # remember at first
 
     def forward(self, projected: Tensor, h: Tensor, c: Tensor, m: Tensor) -> tuple[Tensor, ...]:
         """One step.
