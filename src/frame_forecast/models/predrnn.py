@@ -58,8 +58,7 @@ class SpatioTemporalLstmCell(nn.Module):
         self.merge = gate_map(2 * hidden, hidden, 1)
         with torch.no_grad():
             assert self.input.bias is not None
-            gates = self.input.bias.view(7, hidden)
-            gates[[1, 5]] = 1.0  # remember at first
+            self.input.bias.view(7, hidden)[[1, 5]] = 1.0  # remember at first
 
     def forward(self, projected: Tensor, h: Tensor, c: Tensor, m: Tensor) -> tuple[Tensor, ...]:
         """One step.
