@@ -163,13 +163,13 @@ def train(
                 "--resume RUN alone, or with --device, --devices, --nodes or --timeout",
                 "leave the rest out: the run's own settings are kept",
             )
-    elif preset is None:
-        raise ConfigError("no model", "a preset or --resume RUN", "see `frame-forecast models`")
     with one_voice():
         processes = Processes.of(devices, nodes, timeout, device)
         if resume is not None:
             workflows.resume(resume, device=device, console=console, processes=processes)
             return
+        if preset is None:
+            raise ConfigError("no model", "a preset or --resume RUN", "see `frame-forecast models`")
         chosen = workflows.run_settings(
             preset, settings or [], steps=steps, max_time=max_time, data=data, seed=seed, start=start
         )

@@ -129,7 +129,9 @@ class TimedCheckpoint(MovableCheckpoint):
 
 def validation_is_due(trainer: pl.Trainer) -> bool:
     """Whether a validation follows the step just done, and writes checkpoints."""
-    return trainer.global_step % trainer.val_check_batch == 0
+    interval = trainer.val_check_batch
+    assert interval is not None  # it is for intervals of time, which this package does not use
+    return trainer.global_step % interval == 0
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import lightning.pytorch as pl
 import torch
-from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
@@ -30,6 +31,7 @@ TIMEOUT = 300.0
 a checkpoint, must take less."""
 _MOST_PROCESSES = 10**6
 _MOST_SECONDS = 7 * 86_400
+_FIRST: Any = rank_zero_only  # its attribute ``rank`` is this process's, from the environment, then from the trainer
 _MEETING = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")  # what Lightning reads where nobody else starts processes
 
 T = TypeVar("T")
@@ -97,9 +99,10 @@ class Processes:
         gpus = torch.cuda.device_count() if device == "cuda" else 1
         if devices is not None and devices != "auto" and not devices.isdecimal():
             raise ConfigError(f"devices={devices!r}", "a number or auto", "give for example 2")
-        wanted = (gpus if devices == "auto" else None if devices is None else int(devices), nodes)
-        have = started or (1, 1)
-        chosen = cls(*(one if given is None else given for given, one in zip(wanted, have, strict=True)), timeout)
+        here, machines = started or (1, 1)
+        if devices is not None:
+            here = gpus if devices == "auto" else int(devices)
+        chosen = cls(here, machines if nodes is None else nodes, timeout)
         if started and (chosen.devices, chosen.nodes) != started:
             raise ConfigError(
                 f"devices={chosen.devices} and nodes={chosen.nodes}",
@@ -164,7 +167,7 @@ def environment() -> list[SLURMEnvironment]:
 def is_main() -> bool:
     """Whether this process writes and speaks for all."""
     # Until there is a trainer, Lightning takes the first process of every machine for the first of all.
-    return rank_zero_only.rank == 0 and os.environ.get("NODE_RANK", "0") == "0"
+    return _FIRST.rank == 0 and os.environ.get("NODE_RANK", "0") == "0"
 
 
 def is_first_here() -> bool:
@@ -175,11 +178,11 @@ def is_first_here() -> bool:
 @contextmanager
 def alone() -> Iterator[None]:
     """Inside, what this process does it does for itself, as the first of one: its loggers write."""
-    rank, rank_zero_only.rank = rank_zero_only.rank, 0
+    rank, _FIRST.rank = _FIRST.rank, 0
     try:
         yield
     finally:
-        rank_zero_only.rank = rank
+        _FIRST.rank = rank
 
 
 @contextmanager
