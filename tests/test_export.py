@@ -15,7 +15,7 @@ from frame_forecast.export import TOLERANCE, export
 from frame_forecast.masks import future
 from frame_forecast.models import BASELINES, Model, create, entries, entry_of
 
-pytest.importorskip("onnx", reason="needs the extra: pip install frame-forecast[export]")
+onnx = pytest.importorskip("onnx", reason="needs the extra: pip install frame-forecast[export]")
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra: pip install frame-forecast[export]")
 
 LEARNING = [entry.name for entry in entries() if entry.name not in (*BASELINES, "optical_flow")]
@@ -48,9 +48,31 @@ def test_onnxruntime_gives_what_torch_gives_of_any_batch_and_size(name: str, tmp
     model = saved(tmp_path / "weights", name)
     graph = export(tmp_path / "weights", tmp_path / "model.onnx")
     assert (graph.context, graph.horizon, graph.channels, graph.size) == (CONTEXT, HORIZON, 1, model.frame_size)
+    assert graph.any_context == model.any_context
     for batch, size in ((1, (16, 16)), (4, (16, 16)), (2, (13, 22))):
         if model.frame_size in (None, size):
             agree(tmp_path / "model.onnx", model, torch.rand(batch, CONTEXT, 1, *size))
+
+
+@pytest.mark.parametrize("settings", [{}, {"conditional": True}, {"form": "prediction", "layers": 1}])
+def test_lstm_operators_read_any_number_of_frames(settings: dict[str, object], tmp_path: Path) -> None:
+    model = saved(tmp_path / "weights", "lstm_autoencoder", **settings)
+    assert export(tmp_path / "weights", tmp_path / "model.onnx").any_context
+    operators = [node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node]
+    assert operators.count("LSTM") >= len(model.encoder)
+    for batch, context in ((1, 1), (2, CONTEXT), (3, 4 * CONTEXT)):
+        agree(tmp_path / "model.onnx", model, torch.rand(batch, context, 1, 16, 16))
+
+
+@pytest.mark.parametrize("name", [*LEARNING, "linear", "optical_flow"])
+def test_a_forecast_is_what_a_canvas_gives(name: str) -> None:
+    entry = entry_of(name)
+    model = entry.model(entry.tiny).eval()
+    frames = torch.rand(2, CONTEXT, 1, 16, 16)
+    canvas = torch.cat([frames, torch.rand(2, HORIZON, 1, 16, 16)], dim=1)
+    observed = future(CONTEXT, HORIZON)[None].expand(2, -1, -1, -1, -1)
+    with torch.inference_mode():
+        assert torch.equal(model.forecast(frames, HORIZON), model(canvas, observed)[:, CONTEXT:])
 
 
 @pytest.mark.parametrize("name", BASELINES)
@@ -96,6 +118,7 @@ def test_the_command_says_what_the_graph_takes(command: Command, tmp_path: Path)
     assert done.code == 0, done.err
     assert "4 frames in, 3 out" in done.out
     assert "any size" in done.out
+    assert "any number" not in done.out
     assert (tmp_path / "out" / "model.onnx").stat().st_size > 0
 
 

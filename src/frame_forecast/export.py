@@ -1,8 +1,8 @@
 """Models as ONNX graphs, which run without Python or torch.
 
 A graph forecasts: ``frames`` ``(batch, context, C, height, width)`` float32 in [0, 1] in, ``forecast``
-``(batch, horizon, C, height, width)`` out. Its loops over time are unrolled, so that context and horizon are
-fixed; the batch may be of any size, and frames too if the model takes any.
+``(batch, horizon, C, height, width)`` out. The batch may be of any size, and frames too if the model takes any. Loops
+over time are unrolled, so that the horizon is fixed, and the context but for models of which LSTM operators read it.
 """
 
 import logging
@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from frame_forecast import weights
 from frame_forecast.errors import ConfigError, TaskError, WeightsError
 from frame_forecast.files import replacing
-from frame_forecast.masks import future
 from frame_forecast.models import UNTRAINED, Model, create
 from frame_forecast.packages import require
 
@@ -38,6 +37,7 @@ class Graph:
 
     Args:
         context, horizon: frames in and out.
+        any_context: whether it takes other numbers of frames as well.
         channels: of each.
         size: height and width, None = any.
         difference: of a pixel to torch's, at most, on frames of noise.
@@ -45,6 +45,7 @@ class Graph:
 
     context: int
     horizon: int
+    any_context: bool
     channels: int
     size: tuple[int, int] | None
     difference: float
@@ -84,10 +85,10 @@ def export(name: str | Path, target: Path, *, context: int | None = None, horizo
     channels = model.channels or trained[2]
     with replacing(target) as temporary:
         _record(forecast, temporary, torch.zeros(2, context, channels, *(model.frame_size or (_SIZE, _SIZE))))
-        # Another batch and another size than the ones recorded, so that none of them can be built in.
-        frames = torch.rand(3, context, channels, *(model.frame_size or (_SIZE + 7, _SIZE // 2)))
+        # Another batch, size and context than those recorded, where they may be, so that none of them can be built in.
+        frames = torch.rand(3, context + model.any_context, channels, *(model.frame_size or (_SIZE + 7, _SIZE // 2)))
         difference = _difference(forecast, temporary, frames)
-    return Graph(context, horizon, channels, model.frame_size, difference)
+    return Graph(context, horizon, model.any_context, channels, model.frame_size, difference)
 
 
 class _Forecast(nn.Module):
@@ -99,15 +100,13 @@ class _Forecast(nn.Module):
         self.horizon = horizon
 
     def forward(self, frames: Tensor) -> Tensor:
-        B, context, *size = frames.shape
-        canvas = torch.cat([frames, frames.new_zeros((B, self.horizon, *size))], dim=1)
-        observed = future(context, self.horizon)[None].expand(B, -1, -1, -1, -1)
-        return self.model(canvas, observed)[:, context:]
+        return self.model.forecast(frames, self.horizon)
 
 
 def _record(forecast: _Forecast, path: Path, frames: Tensor) -> None:
     """Writes the graph of what is computed of frames such as these."""
     axes = {0: "batch"} | ({} if forecast.model.frame_size is not None else {3: "height", 4: "width"})
+    time = {1: "context"} if forecast.model.any_context else {}
     with _quiet():
         torch.onnx.export(
             forecast,
@@ -119,7 +118,7 @@ def _record(forecast: _Forecast, path: Path, frames: Tensor) -> None:
             opset_version=_OPSET,
             input_names=["frames"],
             output_names=["forecast"],
-            dynamic_axes={"frames": axes, "forecast": axes},
+            dynamic_axes={"frames": axes | time, "forecast": axes},
         )
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from frame_forecast.errors import ConfigError, ShapeError
+from frame_forecast.masks import future
 from frame_forecast.nn.convolution import keep_kernels
 
 TASKS = ("forecast", "recreate", "reconstruct")
@@ -39,6 +40,8 @@ class Model(nn.Module, abc.ABC):
             clip; pass p hides the frames t with ``t % n == p`` and keeps their predictions.
         causal: whether it gives each frame before it reads it, so that in training it may read any.
         exports: whether torch computes all of it, so that `export` can record a graph.
+        any_context: whether such a graph reads any number of frames, as operators that loop over time do; loops of
+            its own are unrolled in one.
         config: the frozen dataclass that the model was built from.
         channels: C of the frames, None = any.
         frame_size: ``(H, W)`` if the model is fixed to one size, None = any.
@@ -50,6 +53,7 @@ class Model(nn.Module, abc.ABC):
     passes: int = 1
     causal: bool = False
     exports: bool = True
+    any_context: bool = False
     config: Any
     channels: int | None = None
     frame_size: tuple[int, int] | None = None
@@ -95,6 +99,21 @@ class Model(nn.Module, abc.ABC):
         with keep_kernels():
             prediction = self._predict(seen, observed & in_clip, valid)
         return torch.where(in_clip, prediction, torch.zeros((), device=frames.device))
+
+    def forecast(self, frames: Tensor, horizon: int) -> Tensor:
+        """The frames that follow, of a clip that is seen whole; what `export` makes a graph of.
+
+        Args:
+            frames: float32 ``(B, T, C, H, W)`` in [0, 1].
+            horizon: how many to give.
+
+        Returns:
+            ``(B, horizon, C, H, W)``, as `forward` gives them on the canvas.
+        """
+        B, context, *size = frames.shape
+        canvas = torch.cat([frames, frames.new_zeros((B, horizon, *size))], dim=1)
+        observed = future(context, horizon)[None].expand(B, -1, -1, -1, -1)
+        return self(canvas, observed)[:, context:]
 
     @final
     def check_frames(self, channels: int, height: int, width: int) -> None:

@@ -59,6 +59,8 @@ class LstmAutoencoder(SequenceAutoencoder):
     when it is used; its first input is a black frame.
     """
 
+    any_context = True
+
     def __init__(self, config: LstmAutoencoderConfig) -> None:
         pixels = config.channels * config.height * config.width
 

@@ -81,16 +81,12 @@ class SequenceAutoencoder(Model):
 
     @final
     def _predict(self, frames: Tensor, observed: Tensor, valid: Tensor) -> Tensor:
-        B, T = frames.shape[:2]
+        T = frames.shape[1]
         context = context_lengths(observed, valid)  # (B,)
         longest = int(context.max())
         horizon = int((valid.sum(dim=1) - context).max())
-        states = [self._initial_state(cell, frames) for cell in _cells(self.encoder)]
-        if longest > 0:
-            embedded = self._embed(frames[:, :longest].transpose(0, 1).flatten(0, 1))
-            embedded = embedded.view(longest, B, *embedded.shape[1:])
-            ragged = bool((context != longest).any())
-            _, states = unroll(_cells(self.encoder), states, inputs=embedded, lengths=context if ragged else None)
+        ragged = bool((context != longest).any())
+        states = self._encode(frames[:, :longest], context if ragged else None)
         backwards = self._decode("reconstruction", states, longest, frames)
         forwards = self._decode("prediction", states, horizon, frames)
         given = torch.cat([backwards, forwards])  # (longest + horizon, B, C, H, W)
@@ -100,6 +96,22 @@ class SequenceAutoencoder(Model):
         clip = torch.arange(frames.shape[0], device=frames.device)
         # A shorter clip's padding points past the last step; the base class blanks it.
         return given[step.clamp(max=len(given) - 1), clip].transpose(0, 1)
+
+    @final
+    def forecast(self, frames: Tensor, horizon: int) -> Tensor:
+        """Without a canvas, whose parts a graph would hold as numbers; see `Model.forecast`."""
+        return self._decode("prediction", self._encode(frames, None), horizon, frames).transpose(0, 1)
+
+    def _encode(self, frames: Tensor, lengths: Tensor | None) -> list[State]:
+        """The encoder's states after the frames ``(B, T, C, H, W)``, or after as many of each clip as ``lengths``
+        ``(B,)`` says."""
+        B, T = frames.shape[:2]
+        states = [self._initial_state(cell, frames) for cell in _cells(self.encoder)]
+        if T == 0:
+            return states
+        embedded = self._embed(frames.transpose(0, 1).flatten(0, 1))
+        embedded = embedded.view(T, B, *embedded.shape[1:])
+        return unroll(_cells(self.encoder), states, inputs=embedded, lengths=lengths)[1]
 
     def _decode(self, name: str, states: list[State], steps: int, frames: Tensor) -> Tensor:
         """``steps`` frames ``(steps, B, C, H, W)`` in [0, 1]; zeros without such a decoder."""

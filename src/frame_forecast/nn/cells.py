@@ -113,6 +113,24 @@ class LinearLstmCell(LstmCell):
             nn.Linear(hidden, 4 * hidden),
         )
 
+    def all_steps(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Every step by torch's LSTM, which an exported graph has one operator for, whatever their number.
+
+        Args:
+            inputs: ``(T, B, inputs)``.
+            state: ``(h, c)`` before the first step.
+
+        Returns:
+            The outputs ``(T, B, hidden)`` and the state after the last step.
+        """
+        assert self.input is not None, "this cell has no input"
+        bias = self.state.bias
+        assert bias is not None
+        parameters = [self.input.weight, self.state.weight, torch.zeros_like(bias), bias]
+        state = tuple(part[None] for part in state)  # of one layer
+        outputs, h, c = torch.lstm(inputs, state, parameters, True, 1, 0.0, False, False, False)
+        return outputs, (h[0], c[0])
+
 
 class ConvLstmCell(LstmCell):
     """LSTM on feature maps: convolutions for matrix products (Shi et al. 2015, eq. 3).

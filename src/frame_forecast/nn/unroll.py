@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from frame_forecast.devices import tracing
-from frame_forecast.nn.cells import Cell, LstmCell, State
+from frame_forecast.nn.cells import Cell, LinearLstmCell, LstmCell, State
 from frame_forecast.nn.convolution import same_kernels
 from frame_forecast.nn.scan import scan
 
@@ -68,19 +68,24 @@ def unroll(
     outputs, finals = [], []
     below = inputs
     for cell, state in zip(cells, states, strict=True):
-        projected = None
-        if below is not None:
-            steps = len(below)
-            projected = cell.project(below.flatten(0, 1))
-            projected = projected.view(*below.shape[:2], *projected.shape[1:])
-        # A graph to export has no use for steps that write into one tensor.
-        if lengths is None and isinstance(cell, LstmCell) and not tracing() and not _recomputes.get():
-            below, state = scan(cell, projected, state, steps)
-        else:
-            below, state = _loop(cell, projected, state, steps, lengths)
+        below, state = _layer(cell, below, state, steps if below is None else len(below), lengths)
         outputs.append(below)
         finals.append(state)
     return outputs, finals
+
+
+def _layer(cell: Cell, inputs: Tensor | None, state: State, steps: int, lengths: Tensor | None) -> tuple[Tensor, State]:
+    """One layer through all steps, by what is fastest, or fits a graph to export."""
+    # Such a graph has no use for steps that write into one tensor, but it may have an operator for the whole layer.
+    if tracing() and inputs is not None and lengths is None and isinstance(cell, LinearLstmCell):
+        return cell.all_steps(inputs, state)
+    projected = None
+    if inputs is not None:
+        projected = cell.project(inputs.flatten(0, 1))
+        projected = projected.view(*inputs.shape[:2], *projected.shape[1:])
+    if lengths is None and isinstance(cell, LstmCell) and not (tracing() or _recomputes.get()):
+        return scan(cell, projected, state, steps)
+    return _loop(cell, projected, state, steps, lengths)
 
 
 def _loop(
