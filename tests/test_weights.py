@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from frame_forecast import weights
 from frame_forecast.errors import OutputError, WeightsError
 from frame_forecast.models import Model, create
+from frame_forecast.models.registry import Entry
 from frame_forecast.weights import find
 
 NAME = "conv_lstm_autoencoder"
@@ -120,6 +122,8 @@ def test_a_damaged_file_is_named(name: str, damage: Callable[[Path], Any], saved
         lambda fields: fields | {"contract": fields["contract"] | {"splits": ["train"]}},
         lambda fields: fields | {"contract": fields["contract"] | {"splits": {"train": "abc"}}},
         lambda fields: fields | {"contract": fields["contract"] | {"splits": {"train": 5}}},
+        lambda fields: fields | {"contract": fields["contract"] | {"training": {"steps": "many"}}},
+        lambda fields: fields | {"contract": fields["contract"] | {"training": ["steps"]}},
         lambda fields: [fields],
         lambda fields: 5,
         lambda fields: None,
@@ -130,6 +134,19 @@ def test_a_config_that_cannot_be_right_is_named(change: Callable[[Any], Any], sa
     with pytest.raises(WeightsError) as error:
         weights.load(saved)
     assert str(saved / "config.json") in error.value.given
+
+
+def test_a_config_that_is_too_deep_is_named(saved: Path) -> None:
+    (saved / "config.json").write_text("[" * 10**5)
+    with pytest.raises(WeightsError, match="too deep"):
+        weights.load(saved)
+
+
+def test_a_network_larger_than_its_tensors_is_not_built(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit(saved, lambda fields: fields | {"config": fields["config"] | {"hidden": 64}})
+    monkeypatch.setattr(Entry, "build", lambda *_: pytest.fail("it was built"))
+    with pytest.raises(WeightsError, match="bytes"):
+        weights.load(saved)
 
 
 @pytest.mark.parametrize("digest", ["0" * 64, "", 5, None])
@@ -356,7 +373,22 @@ def test_a_golden_file_of_a_model_that_recreates_has_holes(tmp_path: Path) -> No
     assert observed[1].mean() == 0.5
 
 
-@pytest.mark.parametrize("damage", [_cut, _flip_inside, Path.unlink, lambda path: path.write_bytes(b"")])
+def _with_no_end(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("frames.npy", b"\x93NUMPY\x01\x00\x0d\x00{'shape': (20")
+
+
+def _packed_in_another_way(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("frames.npy", b"")
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"\0\0\0\0\x21\0", b"\0\0\x63\0\x21\0"))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [_cut, _flip_inside, _with_no_end, _packed_in_another_way, Path.unlink, lambda path: path.write_bytes(b"")],
+)
 def test_a_damaged_golden_file_is_named(damage: Callable[[Path], Any], packaged: Path) -> None:
     damage(packaged / "other.data" / "golden.npz")
     with pytest.raises(WeightsError, match=r"golden\.npz"):

@@ -98,6 +98,7 @@ DAMAGED = {
     "zip's first bytes": b"PK\x03\x04" + bytes(100),
     "half a header": WHOLE[:40],
     "a header that is no dict": npy("import os"),
+    "a header that has no end": npy("{'shape': (20"),
     "truncated": WHOLE[:-1],
     "more than a file can hold": npy(f"{{'descr': '|u1', 'fortran_order': False, 'shape': (20, {10**18}, 64, 64)}}"),
     "more than a number can hold": npy(f"{{'descr': '|u1', 'fortran_order': False, 'shape': (20, {10**30}, 64, 64)}}"),

@@ -20,6 +20,7 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS / "io")]
 
 import av  # noqa: E402
+import h5netcdf  # noqa: E402
 import h5py  # noqa: E402
 import numpy as np  # noqa: E402
 import seeds  # noqa: E402
@@ -106,6 +107,21 @@ def _hdf5(path: Path, side: int, **options: Any) -> None:
         limits = (None, None, None) if side > 8 else None
         data = file.create_dataset("frames", shape, "u1", chunks=chunks, maxshape=limits, **options)
         data[0] = 1
+
+
+def _packed_hdf5(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("frames", (4, 8, 8), "u1", chunks=(1, 8, 8), compression="gzip")
+        for number in range(4):
+            data.id.write_direct_chunk((number, 0, 0), zlib.compress(bytes(_ZEROS)))
+
+
+def _packed_netcdf(path: Path) -> None:
+    with h5netcdf.File(path, "w") as file:
+        file.dimensions = {"time": 4, "y": 8, "x": 8}
+        data = file.create_variable("frames", ("time", "y", "x"), "u1", chunks=(1, 8, 8), compression="gzip")
+        for number in range(4):
+            data._h5ds.id.write_direct_chunk((number, 0, 0), zlib.compress(bytes(_ZEROS)))
 
 
 def _huge_hdf5(path: Path) -> None:
@@ -208,6 +224,8 @@ def bombs() -> dict[str, tuple[str, seeds.Maker]]:
         "idx": ("idx", _as("in-idx3-ubyte", bytes([0, 0, 8, 3]) + struct.pack(">3I", 2**31, 2**31, 4))),
         "hdf5": ("hdf5", lambda folder: _huge_hdf5(folder / "in.h5")),
         "hdf5, a chunk": ("hdf5", lambda folder: _hdf5(folder / "in.h5", _SIDE, compression="gzip")),
+        "hdf5, Deflate": ("hdf5", lambda folder: _packed_hdf5(folder / "in.h5")),
+        "netcdf, Deflate": ("netcdf", lambda folder: _packed_netcdf(folder / "in.nc")),
         "zarr": ("zarr", lambda folder: _zarr(folder / "in.zarr", (4, 2**20, 2**20), (1, 8, 8))),
         "zarr, a chunk": ("zarr", lambda folder: _zarr(folder / "in.zarr", (4, 8, 8), (1, 2**14, 2**14))),
         "avi": ("avi", lambda folder: _video(folder / "in.avi", 16000)),

@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 
 from frame_forecast.clip import Clip
+from frame_forecast.errors import DataError, OutputError
 from frame_forecast.header import Header
 from frame_forecast.io.clips import read, write
+from frame_forecast.io.streams import open_writer
 from frame_forecast.scale import ValueScale
 
 
@@ -90,6 +92,25 @@ def test_animations_play_at_the_rate_of_their_frames(suffix: str, tmp_path: Path
             durations.append(animation.info["duration"])
     unit = 10 if suffix == "gif" else 1
     assert np.cumsum(durations) == pytest.approx(np.arange(1, 8) / 30 * 1000, abs=unit / 2)  # errors do not add up
+
+
+def test_a_frame_past_the_edge_may_not_make_the_picture_huge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (Image.new("L", (8, 8), grey) for grey in (10, 200))
+    first.save(tmp_path / "in.gif", save_all=True, append_images=[second])
+    data = bytearray((tmp_path / "in.gif").read_bytes())
+    at = data.rindex(b",\0\0\0\0\x08")  # the second frame: where it begins, and its size
+    data[at + 1 : at + 5] = b"\xe8\3\xe8\3"
+    (tmp_path / "in.gif").write_bytes(data)
+    monkeypatch.setattr("frame_forecast.io.base.MOST_FRAME_BYTES", 2**20)
+    with pytest.raises(DataError, match="1008x1008"):
+        read(tmp_path / "in.gif")
+
+
+def test_a_loop_that_no_gif_can_hold_is_refused(tmp_path: Path) -> None:
+    header = Header("gif", 2, 1, 8, 8, np.dtype(np.uint8), meta={"loop": 2**16})
+    with pytest.raises(OutputError, match=r"out\.gif"), open_writer(tmp_path / "out.gif", header):
+        pytest.fail("it was begun")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_webp_pictures_in_a_folder_are_a_series(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import gzip
 import io
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from struct import pack
 from zlib import crc32
@@ -21,6 +23,7 @@ from frame_forecast.io.clips import read, write
 from frame_forecast.io.formats.gif import GifReader
 from frame_forecast.io.streams import open_reader, open_writer
 from frame_forecast.scale import ValueScale
+from frame_forecast.studio.strangers import check_alone
 
 HOLDS = {  # what a path can hold without loss: dtypes, channels, whether missing pixels
     "out.npy": ("u1 u2 >u2 i2 >f4 f8", (1, 2, 3, 7), False),
@@ -304,6 +307,30 @@ def huge_tiff() -> bytes:
         at = next(i for i in range(8, 400) if data[i : i + 4] in (pack("<HH", tag, 3), pack("<HH", tag, 4)))
         data = data[:at] + pack("<HHII", tag, 4, 1, 2**20) + data[at + 12 :]
     return data
+
+
+def circular_tiff() -> bytes:
+    """Two pages, each of which names the other as the next."""
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file, byteorder="<") as tif:
+        for _ in range(2):
+            tif.write(np.zeros((8, 8), np.uint8), photometric="minisblack", contiguous=False, metadata=None)
+    data = file.getvalue()
+    first = int.from_bytes(data[4:8], "little")
+    with tifffile.TiffFile(io.BytesIO(data)) as tif:
+        assert len(tif.pages) == 2
+        end = tif.pages.next_page_offset
+    assert end is not None
+    return data[:end] + pack("<I", first) + data[end + 4 :]
+
+
+@pytest.mark.parametrize("use", [read, lambda path: check_alone(path, "in.tif")], ids=["commands", "page"])
+def test_tiff_pages_in_a_circle_come_to_an_end(use: Callable[[Path], object], tmp_path: Path) -> None:
+    (tmp_path / "in.tif").write_bytes(circular_tiff())
+    with suppress(DataError):  # the page only looks whether it is one file
+        use(tmp_path / "in.tif")
+    with pytest.raises(DataError, match="names another"):
+        read(tmp_path / "in.tif")
 
 
 @pytest.mark.parametrize(

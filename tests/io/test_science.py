@@ -1,5 +1,6 @@
 """NetCDF, HDF5 and Zarr: files made with their own libraries, read, written and read again."""
 
+import gc
 import pickle
 from contextlib import suppress
 from dataclasses import replace
@@ -243,6 +244,23 @@ def test_damage_gives_our_errors_or_frames_and_no_library_complains(name: str, t
         path.write_bytes(data)
         with suppress(FrameForecastError):
             read(path)
+
+
+def test_zarr_says_what_is_wrong_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = save(dataset(), tmp_path / "in.zarr", zarr_format=2)
+    for name in ("t2m", "crs", "lat"):
+        (path / name / ".zarray").write_text('{"zarr_format": 2}')
+    with pytest.raises(DataError, match=r"in\.zarr"):
+        read(path)
+    gc.collect()  # what was never looked at is reported when it is let go of
+    assert not caplog.records
+
+
+def test_zarr_axes_that_have_no_names_need_none(tmp_path: Path) -> None:
+    group = zarr.open_group(tmp_path / "in.zarr", mode="w", zarr_format=2)
+    group.create_array("frames", data=CODES, attributes={"_ARRAY_DIMENSIONS": [["time"], "y", 3]})
+    write(read(tmp_path / "in.zarr"), tmp_path / "out.zarr")
+    assert np.array_equal(read(tmp_path / "out.zarr").values[:, 0], CODES)
 
 
 def test_damaged_zarr(tmp_path: Path) -> None:

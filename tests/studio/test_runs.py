@@ -5,6 +5,7 @@ import math
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ from frame_forecast.metrics import DEFINITIONS
 from frame_forecast.models import create
 from frame_forecast.report.backtest import write_backtest
 from frame_forecast.results import EvaluatedClips, Machine, Results, Row
-from frame_forecast.skill import Backtest
+from frame_forecast.scale import ValueScale
+from frame_forecast.skill import Backtest, Method
+from frame_forecast.skill import Row as SkillRow
 from frame_forecast.studio.runs import Shown
 from frame_forecast.training.config import Budget
 from frame_forecast.training.settings import RunSettings
@@ -130,10 +133,24 @@ def test_a_backtest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {plot["name"]: shown.plot(plot["name"], "light") for plot in told["plots"]} == files
 
 
-@pytest.mark.parametrize("wrong", [{"schema": 2}, {"methods": None}, {"more": 1}])
+def a_backtest() -> dict[str, Any]:
+    machine, scale = Machine("a processor", 2, "2.13.0", "cpu"), ValueScale(0.0, 255.0)
+    methods, rows = [Method("linear", None, 2)], [SkillRow("linear", "psnr", None, 20.0, [21.0, 19.0])]
+    return Backtest("in.npy", 9, 2, [4, 6], 300.0, "mm", scale, methods, {}, rows, machine, 1.5).to_json_dict()
+
+
+def test_a_backtest_is_read_as_it_was_written() -> None:
+    assert Backtest.from_json_dict(a_backtest()).to_json_dict() == a_backtest()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"schema": 2}, {"methods": None}, {"more": 1}, {"origins": []}, {"horizon": 3}, {"frames": "9"}, {"units": None}],
+    ids=str,
+)
 def test_a_backtest_of_another_kind(wrong: dict[str, object]) -> None:
     with pytest.raises(DataError, match="schema"):
-        Backtest.from_json_dict({"schema": 1, "verdicts": []} | wrong)
+        Backtest.from_json_dict(a_backtest() | wrong)
 
 
 def test_released_weights_show_their_card() -> None:
@@ -150,7 +167,28 @@ def test_released_weights_show_their_card() -> None:
                 assert (f"**{cell['text']}**" if cell["best"] else f"| {cell['text']} |") in card
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1]", '{"schema": 9}', '[{"schema": 1}]', "null"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"model": 1},
+        {"task": "guess"},
+        {"seconds": "long"},
+        {"context": 2.5},
+        {"conventions": {"mse": 1}},
+        {"machine": {"cpu": 1, "cores": 2, "torch": "2", "device": "cpu"}},
+        {"rows": [{"model": "a", "metric": "mse_frame", "overall": "b", "per_lead_time": [1]}]},
+        {"rows": [{"model": "a", "metric": "mse_frame", "overall": 1, "per_lead_time": [10**400]}]},
+        {"rows": [{"model": "a", "metric": "mse_frame", "overall": 1, "per_lead_time": []}]},
+    ],
+    ids=str,
+)
+def test_an_evaluation_with_other_values_is_refused(tmp_path: Path, wrong: dict[str, object]) -> None:
+    (tmp_path / "results.json").write_text(json.dumps(results().to_json_dict() | wrong))
+    with pytest.raises(DataError, match="schema"):
+        Shown(tmp_path, "mine").describe()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", '{"schema": 9}', '[{"schema": 1}]', "null", "[" * 10**5])
 def test_a_damaged_evaluation_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "results.json").write_text(content)
     with pytest.raises(FrameForecastError):

@@ -92,6 +92,10 @@ def test_the_settings_of_clips_are_those_of_the_data(tmp_path: Path) -> None:
         (RECIPE + "frames = 5", "whose sum it is"),
         ('data = "nope"' + RECIPE, "data set 'nope'"),
         ('data = "moving_scenes"' + RECIPE, "digits"),
+        ("a = " + "[" * 5000, "recursion"),
+        ("a = " + "9" * 5000, "digits"),
+        (RECIPE.replace("steps = 7", "steps = 0x" + "f" * 5000), "too long"),
+        (RECIPE.replace("hidden = 8", "hidden = [0x" + "f" * 5000 + "]"), "too long"),
         ('frames = 3\npreset = "conv_lstm_autoencoder"\nsteps = 1', "a table"),
     ],
 )

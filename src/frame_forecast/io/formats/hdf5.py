@@ -1,8 +1,10 @@
 """HDF5, through h5py: one array of numbers, wherever it lies in the file; the rest of the file is kept as it is."""
 
+import math
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache, cached_property
 from io import BytesIO, FileIO
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from frame_forecast.errors import DataError
-from frame_forecast.io.base import require
+from frame_forecast.io import base
+from frame_forecast.io.base import require, unreadable
 from frame_forecast.io.registry import register_reader, register_writer
 from frame_forecast.io.science import EXTRA, ScienceReader, ScienceWriter
 from frame_forecast.io.variables import Dataset, Kept, Variable
@@ -25,6 +28,8 @@ CACHE_BYTES = 2**20
 SKELETON = "skeleton"
 """The key of `Header.meta` for a file's bytes without its frames."""
 
+_DEFLATE, _DEFLATE_RATIO = 1, 1032  # the filter's number, and to how many times as much it unpacks at the most
+_CHECKSUM_BYTES = 4
 _MOST_KEPT_BYTES = 2**26
 _SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5")
 
@@ -83,9 +88,15 @@ def look_inside(path: Path, head: bytes, question: Callable[[Any], bool]) -> boo
         return False
 
 
-def check_own(path: Path, array: Any) -> None:
-    """Raises DataError for an array of an open file whose values are in other files: whoever made this one would have
-    chosen which files of this machine are read, and what of them stands in the result."""
+def check_array(path: Path, array: Any) -> None:
+    """Raises DataError for an array of an open file that is not to be read."""
+    _check_own(path, array)
+    _check_unpacked(path, array)
+
+
+def _check_own(path: Path, array: Any) -> None:
+    """Raises DataError for values that are in other files: whoever made this one would have chosen which files of this
+    machine are read, and what of them stands in the result."""
     virtual = array.is_virtual and any(source.file_name != "." for source in array.virtual_sources())
     if array.external or virtual or Path(array.file.filename) != path:
         raise DataError(
@@ -93,6 +104,29 @@ def check_own(path: Path, array: Any) -> None:
             "all of them in the file itself",
             "copy it with a program that follows links, if you trust where they lead",
         )
+
+
+def _check_unpacked(path: Path, array: Any) -> None:
+    """Raises DataError for chunks that unpack to more than they hold, which HDF5 would do in memory."""
+    plan = array.id.get_create_plist()
+    filters = [plan.get_filter(number)[0] for number in range(plan.get_nfilters())]
+    if array.chunks is None or _DEFLATE not in filters:
+        return
+    if filters.count(_DEFLATE) > 1:
+        raise unreadable(path, f"{array.name}, which is packed twice")
+    most = math.prod(array.chunks) * array.dtype.itemsize + _CHECKSUM_BYTES
+    large: list[tuple[int, ...]] = []
+
+    def note(chunk: Any) -> None:
+        if chunk.size * _DEFLATE_RATIO > base.MOST_FRAME_BYTES:  # others cannot fill more memory than a frame may
+            large.append(chunk.chunk_offset)
+
+    array.id.chunk_iter(note)
+    for place in large:
+        left_out, packed = array.id.read_direct_chunk(place)
+        is_packed = not left_out >> filters.index(_DEFLATE) & 1
+        if is_packed and len(zlib.decompressobj().decompress(packed, most + 1)) > most:
+            raise unreadable(path, f"{array.name} with {len(packed)} bytes that unpack to more than a chunk of {most}")
 
 
 def skeleton(file: Any, left_out: str) -> bytes:
@@ -137,8 +171,12 @@ class Hdf5Reader(ScienceReader):
                     storage = {key: getattr(one, key) for key in STORAGE}
                     attributes = {key: _plain(value) for key, value in one.attrs.items()}
 
-                    def read(index: Any, one: Any = one) -> np.ndarray:
-                        check_own(self.path, one)
+                    @cache
+                    def check(one: Any = one) -> None:
+                        check_array(self.path, one)
+
+                    def read(index: Any, one: Any = one, check: Callable[[], None] = check) -> np.ndarray:
+                        check()
                         return one[index]
 
                     variables[name] = Variable(one.shape, one.dtype, attributes, read, None, one.chunks, storage)

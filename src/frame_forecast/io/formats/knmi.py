@@ -14,7 +14,7 @@ import numpy as np
 
 from frame_forecast.header import Header
 from frame_forecast.io.base import Frame, Reader, Writer, check_frame_size, require, unreadable
-from frame_forecast.io.formats.hdf5 import SKELETON, STORAGE, Disk, check_own, look_inside, skeleton
+from frame_forecast.io.formats.hdf5 import SKELETON, STORAGE, Disk, check_array, look_inside, skeleton
 from frame_forecast.io.packing import Packing
 from frame_forecast.io.rain import rain_scale
 from frame_forecast.io.registry import register_reader, register_writer
@@ -90,7 +90,7 @@ class KnmiReader(Reader):
         times = self.header.times
         with require("h5py", EXTRA).File(self.path) as file:
             data = file[self._name]
-            check_own(self.path, data)
+            check_array(self.path, data)
             values, known = self._packing.unpack(data[()][None])
         yield Frame(values, known, None if times is None else times[0])
 
