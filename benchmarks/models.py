@@ -205,7 +205,7 @@ def jobs(runs: dict[str, Job], frames: Tensor, precision: list[str], train: bool
 
 
 def measure(
-    models: list[str], openstl: Path | None, threads: list[int], batch: int, seconds: float
+    models: list[str], openstl: Path | None, threads: list[int], batch: int, training_batch: int, seconds: float
 ) -> Iterator[dict[str, object]]:
     """A row for every model, place, use and precision."""
     for device, place in places(threads):
@@ -213,7 +213,7 @@ def measure(
             torch.manual_seed(0)
             model = create(name).to(device)
             summary = summarise(model.cpu(), CONTEXT, HORIZON, SIZE)
-            frames = torch.rand(batch, CONTEXT + HORIZON, 1, SIZE, SIZE, device=device)
+            frames = torch.rand(max(batch, training_batch), CONTEXT + HORIZON, 1, SIZE, SIZE, device=device)
             runs, networks, difference = {"frame-forecast": ours(model.to(device))}, [model], None
             if openstl is not None:
                 reference, runs["openstl"] = theirs(model, name, openstl)
@@ -223,7 +223,7 @@ def measure(
                         network.eval()
                     made = [run(frames[:1]) for run in runs.values()]
                 difference = float((made[0] - made[1]).abs().max())
-            for use, count in (("inference", 1), ("inference", batch), ("training", batch)):
+            for use, count in (("inference", 1), ("inference", batch), ("training", training_batch)):
                 for network in networks:
                     network.train(use == "training")
                 work = jobs(runs, frames[:count], precisions(device), use == "training")
@@ -243,11 +243,12 @@ def main(
     openstl: Annotated[Path | None, typer.Option(help="A copy of OpenSTL's repository, to be measured beside.")] = None,
     model: Annotated[list[str], typer.Option(help="May be repeated.")] = list(MODELS),  # noqa: B006
     threads: Annotated[list[int], typer.Option(help="May be repeated.")] = THREADS[-1:],
-    batch: Annotated[int, typer.Option(help="Clips of a batch.")] = 16,
+    batch: Annotated[int, typer.Option(help="Clips of a batch to infer.")] = 16,
+    training_batch: Annotated[int, typer.Option(help="Clips of a batch to train on.")] = 4,
     seconds: Annotated[float, typer.Option(help="For each use of each model; every job runs twice at least.")] = 60,
 ) -> None:
     """Measures models here, and beside OpenSTL's."""
-    record(out, measure(model, openstl, threads, batch, seconds))
+    record(out, measure(model, openstl, threads, batch, training_batch, seconds))
 
 
 if __name__ == "__main__":
