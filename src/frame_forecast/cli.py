@@ -299,9 +299,9 @@ def export(
 
     graph = export(model, out, context=context, horizon=horizon)
     size = "any size" if graph.size is None else "x".join(map(str, graph.size))
-    context = f"{graph.context} frames in" + (", or any number" if graph.any_context else "")
+    given = f"{graph.context} frames in" + (", or any number" if graph.any_context else "")
     typer.echo(
-        f"written: {out}: {context}, {graph.horizon} out, of {graph.channels} channels and {size}; "
+        f"written: {out}: {given}, {graph.horizon} out, of {graph.channels} channels and {size}; "
         f"any batch; within {graph.difference:.1e} of torch"
     )
 
