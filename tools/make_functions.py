@@ -44,6 +44,7 @@ MODULES = (
     "models.predrnn",
     "models.phydnet",
     "models.simvp",
+    "models.swin_lstm",
     "models.baselines",
     "models.optical_flow",
     "models.summary",

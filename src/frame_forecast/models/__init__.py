@@ -11,6 +11,7 @@ from frame_forecast.models import (  # noqa: F401
     phydnet,
     predrnn,
     simvp,
+    swin_lstm,
 )
 from frame_forecast.models.base import TASKS, Model
 from frame_forecast.models.baselines import BASELINES
