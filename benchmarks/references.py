@@ -1,6 +1,6 @@
 """OpenSTL's models that are no stack of convolutional cells, with the weights of ours: see `models.py`.
 
-They need ``timm``, and it torchvision. As there, a sigmoid is put where ours has one.
+They need ``timm==0.6.13``, and it torchvision. As there, a sigmoid is put where ours has one.
 """
 
 import sys
@@ -26,6 +26,8 @@ def _module(folder: Path, name: str) -> Any:
         made = ModuleType(package)
         made.__path__ = [str(folder.joinpath(*package.split(".")))]
         sys.modules[package] = made
+    # Where it looks for what this version, whose blocks its own build on, has elsewhere.
+    sys.modules["timm.layers"] = import_module("timm.models.layers")
     vars(sys.modules["openstl.modules"]).update(vars(import_module(f"openstl.modules.{name}_modules")))
     return import_module(f"openstl.models.{name}_model")
 
@@ -118,4 +120,44 @@ def phydnet(model: Model, folder: Path) -> tuple[nn.Module, Job]:
     return reference, forecast
 
 
-REFERENCES = {"simvp": simvp, "phydnet": phydnet}
+def swin_lstm(model: Model, folder: Path) -> tuple[nn.Module, Job]:
+    module, config = _module(folder, "swinlstm"), model.config
+    depths, heads = [config.blocks, config.middle_blocks], [config.heads, 2 * config.heads]
+    settings = SimpleNamespace(
+        in_shape=(CONTEXT, config.channels, SIZE, SIZE), patch_size=2, embed_dim=config.hidden,
+        window_size=config.window,
+    )  # fmt: skip
+    reference = module.SwinLSTM_D_Model(depths, depths[::-1], heads, settings)
+    down, up, (*cells, last) = reference.Downsample, reference.Upsample, model.cells
+    embed, norm = cells[0].entry
+    _copy({embed: down.patch_embed.proj, norm: down.patch_embed.norm, model.head: up.Unembed.Conv})
+    for ours, other in zip(cells, (*down.layers, *up.layers), strict=True):
+        for block, theirs in zip(ours.blocks, other.STBs, strict=True):
+            attention = block.attention
+            pairs = {
+                block.norm: theirs.norm1, attention.input: theirs.attn.qkv, attention.output: theirs.attn.proj,
+                block.mix_norm: theirs.norm2, block.mix[0]: theirs.mlp.fc1, block.mix[2]: theirs.mlp.fc2,
+            }  # fmt: skip
+            _copy(pairs | ({} if block.merge is None else {block.merge: theirs.red}))
+            theirs.attn.relative_position_bias_table.data = attention.bias.detach().view(attention.heads, -1).T.clone()
+
+    def reordered(values: Tensor, *order: int) -> Tensor:
+        """The first axis, of channel, row and column of four neighbours, in another order."""
+        split = values.detach().unflatten(0, (-1, 2, 2))
+        return split.permute(*order, *range(3, split.ndim)).flatten(0, 2)
+
+    for ours, other in zip(cells[1:3], down.downsample, strict=True):
+        _, norm, halve = ours.entry
+        other.norm.weight.data, other.norm.bias.data = reordered(norm.weight, 2, 1, 0), reordered(norm.bias, 2, 1, 0)
+        other.reduction.weight.data = reordered(halve.weight[:, :, 0, 0].T, 2, 1, 0).T
+    for (double, _, norm), other in zip((cells[3].entry, last.layers), up.upsample, strict=True):
+        other.expand.weight.data = reordered(double.weight[:, :, 0, 0], 1, 2, 0)
+        _copy({norm: other.norm})
+
+    def forecast(frames: Tensor) -> Tensor:
+        return reference(frames.movedim(2, -1), return_loss=False)[0].movedim(-1, 2)
+
+    return reference, forecast
+
+
+REFERENCES = {"simvp": simvp, "phydnet": phydnet, "swin_lstm": swin_lstm}

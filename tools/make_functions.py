@@ -47,6 +47,7 @@ MODULES = (
     "models.phydnet",
     "models.simvp",
     "models.mau",
+    "models.swin_lstm",
     "models.baselines",
     "models.optical_flow",
     "models.summary",

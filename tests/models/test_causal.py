@@ -19,8 +19,11 @@ from frame_forecast.models.predrnn import PredRnn, PredRnnConfig, SpatioTemporal
 from frame_forecast.nn.unroll import recomputing
 from frame_forecast.training.module import clip_loss
 
-NAMES = ("conv_lstm", "predrnn", "predrnn_pp", "mim", "mau", "phydnet")
-SMALL = {"phydnet": {"residual": 6, "layers": 2, "kernel": 3}}
+NAMES = ("conv_lstm", "predrnn", "predrnn_pp", "mim", "mau", "phydnet", "swin_lstm")
+SMALL = {
+    "phydnet": {"residual": 6, "layers": 2, "kernel": 3},
+    "swin_lstm": {"hidden": 6, "window": 2, "heads": 2, "blocks": 2, "middle_blocks": 1},
+}
 
 
 def build(name: str, **settings: object) -> Model:
@@ -273,16 +276,26 @@ def moving_squares(count: int = 16, frames: int = 8, size: int = 16) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    "preset", ["conv_lstm", "predrnn", "predrnn_v2", "predrnn_pp", "mim", "mau", "simvp", "phydnet"]
+    ("preset", "settings", "rate"),
+    [
+        ("conv_lstm", {}, 0.02),
+        ("predrnn", {}, 0.02),
+        ("predrnn_v2", {"decoupling": 0.1}, 0.02),
+        ("predrnn_pp", {}, 0.02),
+        ("mim", {}, 0.02),
+        ("mau", {}, 0.02),
+        ("simvp", {}, 0.02),
+        ("phydnet", {}, 0.005),
+        ("swin_lstm", {"hidden": 16, "window": 2, "blocks": 1, "middle_blocks": 1}, 0.002),
+    ],
 )
-def test_learns_a_few_clips(preset: str) -> None:
+def test_learns_a_few_clips(preset: str, settings: dict, rate: float) -> None:
     torch.manual_seed(0)
     entry, _ = find(preset)
-    settings = {"decoupling": 0.1} if preset == "predrnn_v2" else {}
     model = entry.model(type(entry.tiny)(**{**vars(entry.tiny), **settings}))
     batch = Batch.forecast(moving_squares(), 4)
     model.start_at_mean(batch.frames.mean().item())
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
     given = model.given(batch.observed, batch.valid)
     losses: list[float] = []
     while len(losses) < 150 and not (losses and losses[-1] < losses[0] / 5):

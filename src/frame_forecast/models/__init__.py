@@ -14,6 +14,7 @@ from frame_forecast.models import (  # noqa: F401
     predrnn,
     predrnn_pp,
     simvp,
+    swin_lstm,
 )
 from frame_forecast.models.base import TASKS, Model
 from frame_forecast.models.baselines import BASELINES

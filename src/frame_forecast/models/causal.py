@@ -21,27 +21,21 @@ from frame_forecast.nn.unroll import unroll
 
 
 @dataclass(frozen=True)
-class CausalConfig:
-    """The network.
+class PatchConfig:
+    """What every causal network is told.
 
     Args:
         channels: C of the frames.
         patch: each patch x patch square of pixels becomes one position with C * patch**2 channels.
-        hidden: channels of each layer's state.
-        layers: of cells.
-        kernel: odd size of the cells' convolutions, in patches.
+        hidden: channels of what a frame is made from.
     """
 
     channels: int = 1
     patch: int = 4
     hidden: int = 128
-    layers: int = 4
-    kernel: int = 5
 
     def __post_init__(self) -> None:
-        check_counts(
-            channels=self.channels, patch=self.patch, hidden=self.hidden, layers=self.layers, kernel=self.kernel
-        )
+        check_counts(channels=self.channels, patch=self.patch, hidden=self.hidden)
 
     @property
     def pixels(self) -> int:
@@ -52,6 +46,24 @@ class CausalConfig:
     def multiple(self) -> int:
         """What height and width are padded to a multiple of."""
         return self.patch
+
+
+@dataclass(frozen=True)
+class CausalConfig(PatchConfig):
+    """A stack of cells of one size; the rest see `PatchConfig`.
+
+    Args:
+        hidden: channels of each layer's state.
+        layers: of cells.
+        kernel: odd size of the cells' convolutions, in patches.
+    """
+
+    layers: int = 4
+    kernel: int = 5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(layers=self.layers, kernel=self.kernel)
 
 
 class CausalModel(Model):
@@ -74,7 +86,7 @@ class CausalModel(Model):
     tasks = frozenset({"forecast", "recreate"})
     causal = True
 
-    def __init__(self, config: CausalConfig, cells: Sequence[Cell], head: nn.Module | None = None) -> None:
+    def __init__(self, config: PatchConfig, cells: Sequence[Cell], head: nn.Module | None = None) -> None:
         super().__init__()
         self.config = config
         self.channels = config.channels

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from frame_forecast.errors import ConfigError
 from frame_forecast.models.causal import CausalConfig, CausalModel
 from frame_forecast.models.registry import register
-from frame_forecast.nn.cells import Cell, ConvLstmCell, State
+from frame_forecast.nn.cells import Cell, ConvLstmCell, Feedforward, State
 
 _GROUPS = 16  # of channels that are normalised together
 _SHRINK = 4  # how many times smaller the encoder makes height and width
@@ -166,8 +166,8 @@ class _Dynamics(Cell):
         return torch.cat([physical, x.to(physical.dtype)], dim=1), (physical, *after)
 
 
-class _Decoder(Cell):
-    """All of the decoder but its last layer, for `unroll` to call on all frames at once. There is no state."""
+class _Decoder(Feedforward):
+    """All of the decoder but its last layer."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
@@ -179,10 +179,6 @@ class _Decoder(Cell):
     def project(self, x: Tensor) -> Tensor:
         physical, residual = x.chunk(2, dim=1)
         return self.shared(self.of_physics(physical) + self.of_residual(residual))
-
-    def forward(self, projected: Tensor | None, state: State) -> tuple[Tensor, State]:
-        assert projected is not None, "this cell has an input"
-        return projected, state
 
 
 @register(
@@ -202,10 +198,10 @@ class PhyDNet(CausalModel):
     1 beside an error that is summed over 19 frames, and is a sum over input channels; both are means here, which
     ``moments`` makes up for: 0.07 is 64 / (19 * 49).
 
-    Departures from the paper, which benchmarks share: the gain is a sigmoid, and has the state before the prediction;
-    derivatives are normalised. Layers that keep height and width are convolutions, not transposed ones, which is the
-    same with kernels turned round. As everywhere here, pixels that are missing are read as they were given, also by
-    `PhyCell`, whose gain can be 0.
+    Departures from the paper, which benchmarks share: the gain is a sigmoid of the state before the prediction, not of
+    the prediction; derivatives are normalised. Layers that keep height and width are convolutions, not transposed
+    ones, which is the same with kernels turned round. As everywhere here, pixels that are missing are read as they
+    were given, also by `PhyCell`, whose gain can be 0.
 
     The preset has 3,091,732 parameters; 3.1 million are published.
     """

@@ -38,6 +38,14 @@ class Cell(nn.Module, abc.ABC):
         """
 
 
+class Feedforward(Cell):
+    """A layer without a state, in a stack of cells: `unroll` calls its ``project`` on all frames at once."""
+
+    def forward(self, projected: Tensor | None, state: State) -> tuple[Tensor, State]:
+        assert projected is not None, "this cell has an input"
+        return projected, state
+
+
 class LstmCell(Cell):
     """The gates every LSTM cell here shares, over two linear maps that a subclass chooses.
 
