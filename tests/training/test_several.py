@@ -24,6 +24,7 @@ from frame_forecast.training.config import Budget
 from frame_forecast.training.processes import Processes, everywhere, none_lost
 from frame_forecast.training.settings import RunSettings
 
+EITHER = [pytest.param(0, marks=pytest.mark.slow), 1]
 STATE = ("global_step", "state_dict", "current_model_state", "averaging_state", "optimizer_states")
 
 
@@ -83,7 +84,7 @@ def test_four_processes_compute_the_run_of_one(alone: Path, tmp_path: Path) -> N
 
 
 # One process is asked; both are to stop, after the same step.
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", EITHER)
 def test_a_stopped_run_goes_on_with_the_same_bits(rank: int, on_two: Path, tmp_path: Path) -> None:
     folder = begun(tmp_path / "parts")
     ended = train("--resume", folder, "--devices", 2, **after(rank, 3, signal.SIGTERM))
@@ -102,7 +103,7 @@ def test_a_run_goes_on_on_another_number_of_processes(alone: Path, small_and_off
     assert_same_run(alone, folder)
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", EITHER)
 def test_a_killed_process_ends_the_others_and_costs_nothing(rank: int, on_two: Path, tmp_path: Path) -> None:
     folder = begun(tmp_path / "parts")
     ended = train("--resume", folder, "--devices", 2, **after(rank, 3, signal.SIGKILL))
