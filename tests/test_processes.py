@@ -9,7 +9,6 @@ import sys
 import time
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
@@ -100,6 +99,12 @@ def test_a_process_that_hangs_ends_the_others(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(("device", "count"), [("cpu", 0), ("cpu", -1), ("mps", 2), ("cuda", 1000), ("cpu", 10**9)])
-def test_numbers_of_processes_that_cannot_be(device: str, count: int, tmp_path: Path) -> None:
+def test_numbers_of_processes_that_cannot_be(device: str, count: int) -> None:
     with pytest.raises(ConfigError, match=str(count)):
         launch(tell, device, count)
+
+
+def test_processes_of_torchrun_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    with pytest.raises(ConfigError, match="without torchrun"):
+        launch(tell, "cpu", 1)

@@ -97,9 +97,11 @@ def launch(work: Callable[[Processes, str], _Value], device: str, count: int) ->
         count: of processes.
 
     Raises:
-        ConfigError: more processes than devices, or than fit into memory.
+        ConfigError: more processes than devices, or than fit into memory; or torchrun has started several already.
         ProcessError: a process was killed, or did not answer for `TIMEOUT`.
     """
+    if torch.distributed.is_torchelastic_launched():
+        raise ConfigError("a command of torchrun", "one that starts its processes itself", "run it without torchrun")
     devices = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device)
     if count < 1 or (devices is not None and count > devices):
         most = "1 or more" if devices is None else f"1 to {devices}, as many as there are"
