@@ -45,7 +45,7 @@ def theirs(model: Model, name: str, folder: Path) -> tuple[nn.Module, Job]:
     if name in REFERENCES:
         return REFERENCES[name](model, folder)
     assert isinstance(model, CausalModel)
-    files, network, copy, patch = {
+    files, network_name, copy, patch = {
         "conv_lstm": (["convlstm"], "ConvLSTM_Model", _copy_conv_lstm, model.config.patch),
         "predrnn": (["predrnn"], "PredRNN_Model", _copy_predrnn, model.config.patch),
         "predrnn_pp": (["predrnnpp"], "PredRNNpp_Model", _copy_predrnn_pp, model.config.patch),
@@ -57,7 +57,7 @@ def theirs(model: Model, name: str, folder: Path) -> tuple[nn.Module, Job]:
         vars(modules).update(vars(_load(folder / "openstl" / "modules" / f"{file}_modules.py")))
     # Its package imports much else; the models ask it for their cells alone.
     sys.modules["openstl"], sys.modules["openstl.modules"] = ModuleType("openstl"), modules
-    network = getattr(_load(folder / "openstl" / "models" / f"{files[0]}_model.py"), network)
+    network = getattr(_load(folder / "openstl" / "models" / f"{files[0]}_model.py"), network_name)
     config = model.config
     settings = SimpleNamespace(
         in_shape=(CONTEXT, config.channels, SIZE, SIZE), patch_size=patch, filter_size=config.kernel, stride=1,

@@ -112,15 +112,16 @@ def _encoder(config: MauConfig) -> nn.Sequential:
     """Patches ``(N, C * p * p, h, w)`` to appearances ``(N, hidden, h, w)``, by way of the frames they are of."""
     layers: list[nn.Module] = [nn.PixelShuffle(config.patch), nn.Conv2d(config.channels, config.hidden, 1)]
     for _ in range(config.halvings):
-        layers += [nn.LeakyReLU(_SLOPE), nn.Conv2d(config.hidden, config.hidden, 3, stride=2, padding=1)]
-    return nn.Sequential(*layers, nn.LeakyReLU(_SLOPE))
+        layers += [nn.LeakyReLU(_SLOPE, inplace=True), nn.Conv2d(config.hidden, config.hidden, 3, stride=2, padding=1)]
+    return nn.Sequential(*layers, nn.LeakyReLU(_SLOPE, inplace=True))
 
 
 def _decoder(config: MauConfig) -> nn.Sequential:
     """Back again, to pixels before their sigmoid."""
     layers: list[nn.Module] = []
     for number in range(config.halvings):
-        layers += [nn.LeakyReLU(_SLOPE)] * (number > 0)
+        if number:
+            layers.append(nn.LeakyReLU(_SLOPE, inplace=True))
         layers.append(nn.ConvTranspose2d(config.hidden, config.hidden, 3, stride=2, padding=1, output_padding=1))
     return nn.Sequential(*layers, nn.Conv2d(config.hidden, config.channels, 1), nn.PixelUnshuffle(config.patch))
 
