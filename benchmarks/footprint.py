@@ -13,6 +13,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated
@@ -116,10 +117,8 @@ def measure(models: list[str], openstl: Path | None, threads: list[int], seconds
     for device, place in places(threads):
         count = torch.get_num_threads()
         for name in models:
-            found = list(memories(name, openstl, device, count))
-            if device == "cpu":
-                found += latencies(name, count, seconds)
-            for row in found:
+            times = latencies(name, count, seconds) if device == "cpu" else ()
+            for row in chain(memories(name, openstl, device, count), times):
                 yield place | {"model": name} | dict.fromkeys((*columns, "largest_difference")) | row
 
 

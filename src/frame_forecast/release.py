@@ -6,12 +6,12 @@ from pathlib import Path
 
 from frame_forecast import weights
 from frame_forecast.errors import ConfigError, DataError, OutputError
-from frame_forecast.evaluation import Results
 from frame_forecast.files import replacing
 from frame_forecast.models import Model
 from frame_forecast.records import read_json
 from frame_forecast.report.content import Content
 from frame_forecast.report.tables import markdown
+from frame_forecast.results import Results
 
 
 def release(run: str | Path, folder: Path, scores: Sequence[Path] = ()) -> Path:
