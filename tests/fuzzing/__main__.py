@@ -24,8 +24,6 @@ from pool import run  # noqa: E402
 from targets import TARGETS, Target  # noqa: E402
 
 _SLICE_SECONDS = 20  # of a target, then of the next
-
-
 _SHOWN = 2  # findings of one cause
 
 
@@ -51,16 +49,16 @@ class Tally:
         if self.causes[f"{target.name}: {outcome.what}"] <= _SHOWN:
             place = self.keep / f"{target.name}-{number}"
             seeds.put(case(target, number, trees), place)
-            print(f"{target.name}, case {number}: {outcome.what}\n  again: python tests/fuzzing {target.name} --case")
-            print(f"  {number}; its files: {place}", flush=True)
+            print(f"{target.name}, case {number}: {outcome.what}")
+            print(f"  python tests/fuzzing {target.name} --case {number}  # its files: {place}", flush=True)
 
     def report(self) -> None:
         total: Counter[str] = Counter()
         for name, kinds in self.kinds.items():
             total += kinds
             print(f"{name:16}", *(f"{kinds[kind]:7} {kind}" for kind in ("read", "refused", "known", "finding")))
-        print(f"{total.total()} cases of {len(self.kinds)} targets, {total['finding']} findings of")
-        print(f"{len(self.causes)} causes, {self.most_memory >> 20} MiB of memory for one case at most")
+        print(f"{total.total()} cases of {len(self.kinds)} targets, {total['finding']} findings", end=" ")
+        print(f"of {len(self.causes)} causes, {self.most_memory >> 20} MiB of memory for one case at most")
         for cause, count in self.causes.most_common():
             print(f"{count:6} {cause}")
 

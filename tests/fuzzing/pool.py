@@ -12,7 +12,7 @@ from pathlib import Path
 from judge import SECONDS, STDERR, Outcome, work
 from targets import Target
 
-_WALL_SECONDS = 60  # of a case that waits for ever and takes no processor time
+_WALL_SECONDS = 240  # of a case that waits for ever and takes no processor time, on a machine that is busy
 _KNOWN = re.compile(r"most recent call first\):\n  File \S*h5py/_hl/attrs.py")
 """HDF5 itself goes round and round where a heap of texts has a part of no size."""
 

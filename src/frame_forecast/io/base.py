@@ -1,6 +1,7 @@
 """The contract of every format: `Header`, `Frame`, `Reader`, `Writer`.
 
-To add a format, put one file into ``io/formats``; nothing else changes. In it:
+To add a format, put one file into ``io/formats``; nothing else of the package changes, and `tests/fuzzing/targets.py`
+gets a whole file to begin with. In it:
 
 1. A `Reader`, registered with its kind and its suffixes::
 

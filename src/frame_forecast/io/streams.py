@@ -13,7 +13,7 @@ import numpy as np
 from frame_forecast.errors import DataError, OutputError
 from frame_forecast.files import hidden_folder, replacing, writing
 from frame_forecast.header import Header
-from frame_forecast.io.base import Frame, Source, Time, Writer, reading, unreadable, writing_file
+from frame_forecast.io.base import Frame, Source, Time, Writer, encoding, reading, unreadable, writing_file
 from frame_forecast.io.grid import Grid
 from frame_forecast.io.registry import find_store, find_writer, makes_store
 from frame_forecast.io.series import SeriesWriter, find_files, open_files
@@ -126,7 +126,7 @@ def check_output(target: Path, header: Header, force: bool) -> None:
     if make is SeriesWriter:
         make, own = SeriesWriter.of_files(own)
     folder = next(folder for folder in target.absolute().parents if folder.exists())
-    with hidden_folder(target, folder) as place, writing(target):
+    with hidden_folder(target, folder) as place, writing(target), encoding(target):
         writer = make(place / target.name, own, target)
         writer.close()
     writer.require_room(own.frames or 1)

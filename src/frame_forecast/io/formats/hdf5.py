@@ -94,6 +94,20 @@ def check_array(path: Path, array: Any) -> None:
     _check_unpacked(path, array)
 
 
+def once_checked(path: Path, array: Any, read: Callable[[Any], np.ndarray]) -> Callable[[Any], np.ndarray]:
+    """``read``, before whose first call the array is checked."""
+
+    @cache
+    def check() -> None:
+        check_array(path, array)
+
+    def checked(index: Any) -> np.ndarray:
+        check()
+        return read(index)
+
+    return checked
+
+
 def _check_own(path: Path, array: Any) -> None:
     """Raises DataError for values that are in other files: whoever made this one would have chosen which files of this
     machine are read, and what of them stands in the result."""
@@ -171,14 +185,7 @@ class Hdf5Reader(ScienceReader):
                     storage = {key: getattr(one, key) for key in STORAGE}
                     attributes = {key: _plain(value) for key, value in one.attrs.items()}
 
-                    @cache
-                    def check(one: Any = one) -> None:
-                        check_array(self.path, one)
-
-                    def read(index: Any, one: Any = one, check: Callable[[], None] = check) -> np.ndarray:
-                        check()
-                        return one[index]
-
+                    read = once_checked(self.path, one, one.__getitem__)
                     variables[name] = Variable(one.shape, one.dtype, attributes, read, None, one.chunks, storage)
 
             file.visititems(visit)

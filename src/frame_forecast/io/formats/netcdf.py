@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from frame_forecast.errors import ConfigError, DataError
 from frame_forecast.io.base import require
-from frame_forecast.io.formats.hdf5 import CACHE_BYTES, HDF5_MAGIC, STORAGE, DiskWriter, check_array, look_inside
+from frame_forecast.io.formats.hdf5 import CACHE_BYTES, HDF5_MAGIC, STORAGE, DiskWriter, look_inside, once_checked
 from frame_forecast.io.registry import register_reader, register_writer
 from frame_forecast.io.science import EXTRA, ScienceReader
 from frame_forecast.io.variables import Dataset, Kept, Variable
@@ -71,21 +70,13 @@ def _has_dimensions(file: Any) -> bool:
 def _variable(path: Path, one: Any, group: Any) -> Variable:
     stored = one._h5ds
 
-    @cache
-    def check() -> None:
-        check_array(path, stored)
-
-    def read(index: Any) -> np.ndarray:
-        check()
-        return np.asarray(one[index])
-
     storage = {key: getattr(stored, key) for key in STORAGE}
     storage["unlimited"] = tuple(dim for dim in one.dimensions if group.dimensions[dim].isunlimited())
     return Variable(
         one.shape,
         stored.dtype,
         dict(one.attrs),
-        read,
+        once_checked(path, stored, lambda index: np.asarray(one[index])),
         tuple(one.dimensions),
         stored.chunks,
         storage,

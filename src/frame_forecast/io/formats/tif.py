@@ -139,9 +139,9 @@ def _check_extent(path: Path, series: tifffile.TiffPageSeries, size: int) -> Non
 def _check_unpacked(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
     """Raises DataError where a part of a page unpacks to more than its pixels, which tifffile would do in memory."""
     own = page.keyframe
-    make, ratio = _UNPACKERS.get(own.compression, (None, 0))
-    if make is None or own.dtype is None:
+    if own is None or own.dtype is None or own.compression not in _UNPACKERS:
         return
+    make, ratio = _UNPACKERS[own.compression]
     most = math.prod(own.chunks) * own.dtype.itemsize
     file = page.parent.filehandle
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
