@@ -1,6 +1,6 @@
 """OpenSTL's models that are no stack of convolutional cells, with the weights of ours: see `models.py`.
 
-They need ``timm==0.6.13``, and it torchvision. As there, a sigmoid is put where ours has one.
+They need ``timm==0.6.13``, which needs torchvision, and ``scipy``. As there, a sigmoid is put where ours has one.
 """
 
 import sys
