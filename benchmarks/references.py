@@ -1,6 +1,6 @@
 """OpenSTL's models that are no stack of convolutional cells, with the weights of ours: see `models.py`.
 
-They need ``timm==0.6.13``, and it torchvision. As there, a sigmoid is put where ours has one.
+They need ``timm==0.6.13``, which needs torchvision, and ``scipy``. As there, a sigmoid is put where ours has one.
 """
 
 import sys
@@ -39,6 +39,7 @@ def _copy(pairs: dict[nn.Module, nn.Module]) -> None:
 
 
 def simvp(model: Model, folder: Path) -> tuple[nn.Module, Job]:
+    """As `models.theirs`."""
     config = model.config
     reference = _module(folder, "simvp").SimVP_Model(
         (config.context, config.channels, SIZE, SIZE), hid_S=config.hidden, hid_T=config.width,
@@ -73,6 +74,7 @@ def simvp(model: Model, folder: Path) -> tuple[nn.Module, Job]:
 
 
 def phydnet(model: Model, folder: Path) -> tuple[nn.Module, Job]:
+    """As `models.theirs`."""
     module, config = _module(folder, "phydnet"), model.config
     settings = SimpleNamespace(
         pre_seq_length=CONTEXT, aft_seq_length=HORIZON, in_shape=(CONTEXT, config.channels, SIZE, SIZE), patch_size=4,
@@ -121,6 +123,7 @@ def phydnet(model: Model, folder: Path) -> tuple[nn.Module, Job]:
 
 
 def swin_lstm(model: Model, folder: Path) -> tuple[nn.Module, Job]:
+    """As `models.theirs`."""
     module, config = _module(folder, "swinlstm"), model.config
     depths, heads = [config.blocks, config.middle_blocks], [config.heads, 2 * config.heads]
     settings = SimpleNamespace(

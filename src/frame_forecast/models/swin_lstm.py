@@ -58,6 +58,8 @@ class WindowAttention(nn.Module):
         window: height and width of a window.
     """
 
+    pairs: Tensor
+
     def __init__(self, width: int, heads: int, window: int) -> None:
         super().__init__()
         self.heads = heads
