@@ -105,7 +105,7 @@ class CausalModel(Model):
         return given & valid
 
     @final
-    def output_layers(self) -> list[nn.Linear | nn.Conv2d | nn.ConvTranspose2d]:
+    def output_layers(self) -> Sequence[nn.Conv2d | nn.ConvTranspose2d]:
         return [layer for layer in self.head.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)][-1:]
 
     @final

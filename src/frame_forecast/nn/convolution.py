@@ -107,9 +107,10 @@ class Kernels:
 
     def shared(self, weight: Tensor) -> Tensor:
         """The weight, as every step's convolution takes it: its gradient is then made of all steps at once."""
-        if self._shared is None:
-            self._shared = _Shared.apply(weight, self)
-        return self._shared
+        shared = self._shared if self._shared is not None else _Shared.apply(weight, self)
+        assert shared is not None
+        self._shared = shared
+        return shared
 
     def add_step(self, x: Tensor, d_outputs: Tensor) -> None:
         """Keeps what `gradient_of_steps` needs of a step: its inputs and the gradient of its outputs."""
@@ -234,7 +235,8 @@ def _prepare(kernel: Tensor, like: Tensor) -> Tensor:
     """A kernel in oneDNN's own order, for maps like these."""
     padding = [size // 2 for size in kernel.shape[2:]]
     opaque = kernel.contiguous(memory_format=torch.channels_last).to_mkldnn()
-    return torch._C._nn.mkldnn_reorder_conv2d_weight(opaque, padding, [1, 1], [1, 1], 1, list(like.shape))
+    reorder = torch._C._nn.mkldnn_reorder_conv2d_weight  # pyright: ignore[reportAttributeAccessIssue]
+    return reorder(opaque, padding, [1, 1], [1, 1], 1, list(like.shape))
 
 
 def _convolve(x: Tensor, prepared: Tensor, bias: Tensor | None, padding: Sequence[int]) -> Tensor:
@@ -319,6 +321,7 @@ def _weight_gradient(x: Tensor, d_outputs: Tensor) -> Tensor:
         rows = rows.view(-1, tiles, _OUTPUTS, W, outputs).permute(2, 0, 1, 3, 4).reshape(_OUTPUTS, -1)
         d_values = (of_values.T @ rows).view(_VALUES, -1, tiles, W, outputs).permute(0, 1, 4, 2, 3)
         for point, (values, d_value) in enumerate(zip(_inputs_of(part).unbind(), d_values.unbind(), strict=True)):
-            sums[point] = sums[point] + conv2d_weight(values, kernel, d_value, padding=(0, _TAPS // 2))
+            added = conv2d_weight(values, kernel, d_value, padding=(0, _TAPS // 2))  # pyright: ignore[reportArgumentType]
+            sums[point] = sums[point] + added
     d_taps = torch.stack([made.permute(0, 2, 3, 1) for made in sums]).view(_VALUES, -1)
     return (of_taps.T @ d_taps).view(_TAPS, outputs, _TAPS, inputs).permute(1, 3, 0, 2)
