@@ -14,14 +14,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS), str(TESTS / "io")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # what all tests share
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # no threads that a forked process would lack
 
-import seeds  # noqa: E402
-from judge import Outcome, case  # noqa: E402
-from pool import run  # noqa: E402
-from targets import TARGETS, Target  # noqa: E402
+import seeds
+from judge import Outcome, case
+from pool import run
+from targets import TARGETS, Target
 
 _SLICE_SECONDS = 20  # of a target, then of the next
 _SHOWN = 2  # findings of one cause

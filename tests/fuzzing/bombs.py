@@ -16,23 +16,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS), str(TESTS / "io")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # what all tests share
 
-import av  # noqa: E402
-import h5netcdf  # noqa: E402
-import h5py  # noqa: E402
-import numpy as np  # noqa: E402
-import seeds  # noqa: E402
-import tifffile  # noqa: E402
-import torch  # noqa: E402
-import zarr  # noqa: E402
-from judge import Judge  # noqa: E402
-from mutate import with_png_checksums, zip_members, zipped  # noqa: E402
-from PIL import Image  # noqa: E402
-from targets import TARGETS, with_digest  # noqa: E402
+import av
+import h5netcdf
+import h5py
+import numpy as np
+import seeds
+import tifffile
+import torch
+import zarr
+from judge import Judge
+from mutate import with_png_checksums, zip_members, zipped
+from PIL import Image
+from targets import TARGETS, with_digest
 
-from frame_forecast import weights  # noqa: E402
+from frame_forecast import weights
 
 _SIDE = 2**15  # of a frame of a gigabyte, which takes four times that as RGBA
 _ZEROS = 2**27  # that a few hundred kilobytes unpack to: more than a judge lets a case have

@@ -12,10 +12,9 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS), str(TESTS / "io")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # what all tests share
 
-import atheris  # noqa: E402  # pyright: ignore[reportMissingImports]
+import atheris  # pyright: ignore[reportMissingImports]
 
 with atheris.instrument_imports(include=["frame_forecast", "tomllib", "json"]):
     from seeds import put
@@ -46,7 +45,7 @@ def main() -> None:
     """Runs libFuzzer until it is told to end, or something is found."""
     name, *options = sys.argv[1:]
     target, own = TARGETS[name], FILES[name]
-    trees = target.trees()
+    trees = [tree for tree in target.trees() if own in tree]
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as place:
         corpus = Path(place, "corpus")

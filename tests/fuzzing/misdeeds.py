@@ -9,13 +9,12 @@ import os
 import sys
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS), str(TESTS / "io")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # what all tests share
 
-from pool import run  # noqa: E402
-from targets import Target  # noqa: E402
+from pool import run
+from targets import Target
 
-from frame_forecast.errors import DataError  # noqa: E402
+from frame_forecast.errors import DataError
 
 ELSEWHERE = Path(sys.argv[-1]) / "elsewhere"
 

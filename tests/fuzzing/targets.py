@@ -11,7 +11,6 @@ import numpy as np
 import pydantic
 import seeds
 from mutate import Tree
-from radar_files import fmi_file, knmi_file, mch_file
 
 from frame_forecast import weights
 from frame_forecast.data.idx import read_idx_images
@@ -30,6 +29,7 @@ from frame_forecast.training.checkpoints import prepare_to_resume
 from frame_forecast.training.recipe import read_recipe
 from frame_forecast.training.settings import RunSettings
 from frame_forecast.viewer import schema
+from radar_files import fmi_file, knmi_file, mch_file
 from real_data import DATA
 
 Use = Callable[[Path], object]
