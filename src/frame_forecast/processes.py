@@ -2,15 +2,14 @@
 
 import logging
 import multiprocessing
-import pickle
-import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
-from typing import TypeVar
+from multiprocessing.connection import Client, Listener
+from threading import Thread
+from typing import Any, TypeVar
 
 import torch
 from lightning.fabric import Fabric
@@ -115,11 +114,14 @@ def launch(work: Callable[[Processes, str], _Value], device: str, count: int) ->
         strategy=_Strategy(start_method="spawn", timeout=TIMEOUT),
         plugins=[LightningEnvironment()],  # SLURM's would take a task for each process that is started here
     )
-    with tempfile.TemporaryDirectory() as folder:
-        # Not by Fabric's pipe: it is read once all have ended, and what it does not hold would keep them from that.
-        given = Path(folder) / "given.pickle"
+    # Not by Fabric's pipe: it is read once all have ended, and what it does not hold would keep them from that.
+    key = multiprocessing.current_process().authkey
+    with Listener(authkey=key) as listener:
+        given: list[Any] = []
+        receiver = Thread(target=lambda: given.append(listener.accept().recv()), daemon=True)
+        receiver.start()
         try:
-            fabric.launch(partial(_run, work=work, given=given))
+            fabric.launch(partial(_run, work=work, address=listener.address, key=bytes(key)))
         except (ProcessExitedException, ProcessRaisedException) as error:
             raise ProcessError(
                 f"process {error.error_index + 1} of {count} ({str(error).splitlines()[-1]})",
@@ -130,19 +132,21 @@ def launch(work: Callable[[Processes, str], _Value], device: str, count: int) ->
             for process in multiprocessing.active_children():
                 process.terminate()
             raise
-        value = pickle.loads(given.read_bytes())
+        receiver.join()
+    (value,) = given
     if isinstance(value, _KnownToAll):
         raise value.error
     return value
 
 
-def _run(fabric: Fabric, work: Callable[[Processes, str], object], given: Path) -> None:
-    """One process's share; the first one writes what it gives, or the error that all have."""
+def _run(fabric: Fabric, work: Callable[[Processes, str], object], address: Any, key: bytes) -> None:
+    """One process's share; the first one sends what it gives, or the error that all have."""
     try:
         value = work(Processes(fabric), str(fabric.device))
     except _KnownToAll as error:
         value = error
     if fabric.global_rank == 0:
-        given.write_bytes(pickle.dumps(value))
+        with Client(address, authkey=key) as parent:
+            parent.send(value)
     fabric.barrier()
     torch.distributed.destroy_process_group()  # its threads abort a process that ends before they do
