@@ -12,7 +12,7 @@ from frame_forecast.models.summary import summarise
 from frame_forecast.nn import convolution
 from frame_forecast.nn.convolution import Conv2d, keep_kernels, kernels_of, plain
 
-CHANNELS = 64  # from where on kernels are transformed
+CHANNELS = 128  # from where on kernels are transformed
 
 
 def ordered(x: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ _TAPS = 5
 _OUTPUTS = 4
 _POINTS = [Fraction(p) for p in ("0", "1", "-1", "2", "-2", "1/2", "-1/2")]  # and infinity; these lose the least
 _VALUES = len(_POINTS) + 1
-_LEAST_CHANNELS = 64  # with fewer, what is saved is less than what the points cost
+_LEAST_CHANNELS = 128  # with fewer, what is saved is less than what the points cost
 _LEAST_POSITIONS = 256
 _POSITIONS_AT_ONCE = 2048  # whose values at all points fit a cache
 # What torch.compile uses, too; there is no public way. Builds without oneDNN lack it.
