@@ -55,11 +55,12 @@ def peak(model: Model, horizon: int) -> int:
 def test_a_longer_horizon_takes_memory_for_its_frames_alone(entry: Any) -> None:
     """Copies of the canvas, in and out, grow with it; what the network holds of a step does not."""
     cheap = {"kernel": 1} if hasattr(entry.tiny, "kernel") else {}
-    model = entry.model(dataclasses.replace(entry.tiny, hidden=HIDDEN, **cheap)).eval()
+    hidden = HIDDEN * entry.tiny.patch**2 // 16  # states of one size
+    model = entry.model(dataclasses.replace(entry.tiny, hidden=hidden, **cheap)).eval()
     frame = 4 * SIZE**2
-    growth = (peak(model, 100) - peak(model, 10)) / 90
+    growth = (peak(model, 40) - peak(model, 10)) / 30
     assert frame <= growth < 8 * frame
-    state = 4 * HIDDEN * (SIZE // model.config.patch) ** 2
+    state = 4 * hidden * (SIZE // model.config.patch) ** 2
     assert state > 8 * frame, "states too small for the test to notice that they are kept"
 
 

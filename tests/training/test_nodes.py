@@ -122,6 +122,7 @@ def test_a_link_that_is_cut_for_a_moment_changes_nothing(nodes: list[Node], on_t
     assert_same_bits(on_two, folder)
 
 
+@pytest.mark.slow
 def test_a_link_that_stays_cut_ends_both_and_costs_nothing(nodes: list[Node], on_two: Path, tmp_path: Path) -> None:
     folder, file = begun(tmp_path / "run"), tmp_path / "held"
     cut = held(file, lambda: link(nodes[1], "down"), lambda: None)
@@ -145,6 +146,7 @@ def test_a_machine_that_is_lost_ends_the_other_and_costs_nothing(
     assert_same_bits(on_two, folder)
 
 
+@pytest.mark.slow
 def test_a_machine_that_does_not_come_ends_the_other(nodes: list[Node], tmp_path: Path) -> None:
     folder = begun(tmp_path / "run")
     [ended] = train(nodes[:1], folder)

@@ -84,7 +84,8 @@ def test_four_processes_compute_the_run_of_one(alone: Path, tmp_path: Path) -> N
 
 
 # One process is asked; both are to stop, after the same step.
-@pytest.mark.parametrize("rank", EITHER)
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
 def test_a_stopped_run_goes_on_with_the_same_bits(rank: int, on_two: Path, tmp_path: Path) -> None:
     folder = begun(tmp_path / "parts")
     ended = train("--resume", folder, "--devices", 2, **after(rank, 3, signal.SIGTERM))
@@ -119,6 +120,7 @@ def test_a_killed_process_ends_the_others_and_costs_nothing(rank: int, on_two: P
     assert_same_bits(on_two, folder)
 
 
+@pytest.mark.slow
 def test_a_budget_of_time_and_fewer_validation_clips_than_processes(tmp_path: Path) -> None:
     settings = replace(JOINT, budget=Budget(seconds=4.0), train=replace(JOINT.train, validation_clips=1))
     folder = begun(tmp_path / "timed", settings)

@@ -209,7 +209,7 @@ class _Last(Feedforward):
     "swin_lstm",
     SwinLstmConfig,
     presets={"swin_lstm": SwinLstmConfig()},
-    tiny=SwinLstmConfig(hidden=8, heads=2, middle_blocks=3),
+    tiny=SwinLstmConfig(hidden=8, heads=2, middle_blocks=1),
 )
 class SwinLstm(CausalModel):
     """Cells that look at whole windows of their input and state instead of convolving them (Tang et al., "SwinLSTM:
