@@ -42,7 +42,7 @@ def simvp(model: Model, folder: Path) -> tuple[nn.Module, Job]:
     """As `models.theirs`."""
     config = model.config
     reference = _module(folder, "simvp").SimVP_Model(
-        (config.context, config.channels, SIZE, SIZE), hid_S=config.hidden, hid_T=config.width,
+        (config.window, config.channels, SIZE, SIZE), hid_S=config.hidden, hid_T=config.width,
         N_S=2 * config.halvings, N_T=config.layers, mlp_ratio=config.expansion,
     )  # fmt: skip
     blocks = iter(model.translator)

@@ -2,6 +2,7 @@
 
 import logging
 import multiprocessing
+import os
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ TIMEOUT = timedelta(minutes=30)
 """How long processes wait for one that has not ended but does not answer."""
 
 _BYTES_A_PROCESS = 250 * 2**20  # that are its own before it works, at the least (measured: 257 MiB)
+_MEETING = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "GROUP_RANK", "LOCAL_RANK", "RANK", "WORLD_SIZE")
 _Value = TypeVar("_Value")
 
 
@@ -107,6 +109,8 @@ def launch(work: Callable[[Processes, str], _Value], device: str, count: int) ->
         raise ConfigError(f"devices={count} on {device}", most, "set another number of devices")
     if count == 1:
         return work(ALONE, device)
+    for name in _MEETING:  # of a training run on several machines: these processes meet here
+        os.environ.pop(name, None)
     check_memory(count * _BYTES_A_PROCESS, f"{count} processes", "set fewer devices")
     fabric = Fabric(
         accelerator=device,

@@ -177,3 +177,15 @@ def test_every_step_gives_every_parameter_a_gradient(model: Model) -> None:
         loss = clip_loss(prediction, batch, model.given(batch.observed, batch.valid), "cross_entropy")
         (loss + sum(model.penalties().values())).backward()
         assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
+
+
+@pytest.mark.parametrize(("name", "settings"), [one for one in variants() if list(build(*one).parameters())])
+def test_a_batch_in_which_nothing_is_given_is_a_step_like_others(name: str, settings: dict) -> None:
+    """A process's share of one clip may be such a batch: here only its last frame is seen."""
+    model = build(name, settings).train()
+    frames = torch.rand(1, 6, model.channels or 1, *(model.frame_size or (16, 16)))
+    observed = torch.tensor([False] * 5 + [True])[None, :, None, None, None]
+    model(frames, observed).sum().backward()
+    if not model.given(observed, torch.ones(1, 6, dtype=torch.bool)).any():
+        gradients = [parameter.grad for parameter in model.parameters()]
+        assert all(gradient is not None and not gradient.any() for gradient in gradients)

@@ -17,7 +17,7 @@ from frame_forecast.models.simvp import GatedBlock, SimVp, SimVpConfig
 @pytest.fixture
 def model() -> SimVp:
     torch.manual_seed(0)
-    model = SimVp(SimVpConfig(context=3, hidden=4, halvings=2, width=6, layers=3, expansion=2))
+    model = SimVp(SimVpConfig(window=3, hidden=4, halvings=2, width=6, layers=3, expansion=2))
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.3)
     return model.eval()
@@ -128,7 +128,7 @@ def test_only_frames_after_the_context_are_given(model: SimVp) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "word"),
-    [({"hidden": 5}, "hidden"), ({"halvings": 9}, "halvings"), ({"layers": 0}, "layers"), ({"context": 0}, "context")],
+    [({"hidden": 5}, "hidden"), ({"halvings": 9}, "halvings"), ({"layers": 0}, "layers"), ({"window": 0}, "window")],
 )
 def test_networks_that_cannot_be_are_named(settings: dict, word: str) -> None:
     with pytest.raises(ConfigError, match=word):

@@ -85,6 +85,36 @@ def test_a_gradient_of_the_input_alone() -> None:
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_a_way_back_that_left_the_weight_out_leaves_nothing_behind() -> None:
+    ours, theirs = twins()
+    x = ordered(torch.randn(2, CHANNELS, 16, 16)).requires_grad_()
+    for layer in (ours, theirs):
+        with keep_kernels():
+            made = steps(layer, x)
+        torch.autograd.grad(made.sum(), x, retain_graph=True)
+        made.sum().backward()
+    torch.testing.assert_close(ours.weight.grad, theirs.weight.grad, rtol=1e-4, atol=1e-3)
+
+
+def test_a_use_without_gradients_takes_none_from_the_next() -> None:
+    ours, theirs = twins()
+    x = ordered(torch.randn(2, CHANNELS, 16, 16))
+    for layer in (ours, theirs):
+        with keep_kernels():
+            with torch.no_grad():
+                steps(layer, x)
+            steps(layer, x).sum().backward()
+    torch.testing.assert_close(ours.weight.grad, theirs.weight.grad, rtol=1e-4, atol=1e-3)
+
+
+def test_steps_that_are_added_up_in_parts_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = twins()
+    x = ordered(torch.randn(2, CHANNELS, 16, 16))
+    monkeypatch.setattr(convolution, "_POSITIONS_OF_STEPS", 1000)  # two of the three
+    for found, expected in zip(gradients(ours, x), gradients(theirs, x), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
+
+
 def test_gradients_add_up_over_two_passes() -> None:
     ours, theirs = twins()
     x = ordered(torch.randn(2, CHANNELS, 16, 16))

@@ -260,6 +260,10 @@ def test_how_many_there_are(
         (None, 2, 60, {}, "MASTER_ADDR, MASTER_PORT, NODE_RANK"),
         (None, 2, 60, {"MASTER_ADDR": "10.0.0.1", "NODE_RANK": "0"}, "without MASTER_PORT in"),
         ("3", None, 60, slurm(0), "devices=3 and nodes=1"),
+        (None, None, 60, {"NODE_RANK": "1"}, "NODE_RANK=1"),  # it would write nothing and say nothing
+        ("2", None, 60, {"RANK": "3"}, "RANK=3"),
+        (None, 2, 60, {"MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "29500", "NODE_RANK": "2"}, "NODE_RANK=2"),
+        (None, 2, 60, {"MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "abc", "NODE_RANK": "0"}, "MASTER_PORT=abc"),
         (None, None, 60, {"SLURM_NTASKS": "2"}, "--ntasks=2"),
     ],
 )

@@ -25,7 +25,7 @@ class SimVpConfig:
 
     Args:
         channels: C of the frames.
-        context: how many frames it reads, and gives, at once.
+        window: how many frames it reads, and gives, at once.
         hidden: channels of each frame's features; even.
         halvings: how often the encoder halves height and width, 1 to 8.
         width: channels of the translator's blocks, which hold the features of all frames.
@@ -34,7 +34,7 @@ class SimVpConfig:
     """
 
     channels: int = 1
-    context: int = 10
+    window: int = 10
     hidden: int = 64
     halvings: int = 2
     width: int = 512
@@ -105,7 +105,7 @@ def _block(inputs: int, outputs: int, size: Literal["same", "halved", "doubled"]
     "simvp",
     SimVpConfig,
     presets={"simvp": SimVpConfig()},
-    tiny=SimVpConfig(context=4, hidden=8, halvings=1, width=16, layers=2, expansion=2),
+    tiny=SimVpConfig(window=4, hidden=8, halvings=1, width=16, layers=2, expansion=2),
 )
 class SimVp(Model):
     """All frames of the context in, as many after it out, without a state (Tan et al., "SimVP: towards simple yet
@@ -114,12 +114,12 @@ class SimVp(Model):
 
     An encoder takes each frame by itself to features of a fraction of its height and width. The translator
     (`GatedBlock`) gets those of all frames as channels of one map, so that each frame has its own place among them:
-    a network for ``context`` frames. A decoder draws each frame by itself; its last layer also sees what the
+    a network for ``window`` frames. A decoder draws each frame by itself; its last layer also sees what the
     encoder's first one made of the frame in the same place.
 
-    - More than ``context`` frames observed: it reads the last ones. Fewer: the first one is repeated before them.
+    - More than ``window`` frames observed: it reads the last ones. Fewer: the first one is repeated before them.
     - Pixels that are missing from the context keep their last value; before there is one, they have their first.
-    - More frames to forecast than ``context``: it reads what it gave.
+    - More frames to forecast than ``window``: it reads what it gave.
     - Height and width that the halvings do not divide are padded with black.
 
     Departures from the paper: a sigmoid gives pixels, as in `ConvLstm`, and nothing is dropped at random. As in
@@ -141,7 +141,7 @@ class SimVp(Model):
             _block(hidden, hidden, "halved"),
             *(_block(hidden, hidden, size) for _ in range(more) for size in ("same", "halved")),
         )
-        outer = config.context * hidden
+        outer = config.window * hidden
         widths = [outer, *[config.width] * (config.layers - 1), outer]
         self.translator = nn.Sequential()
         for width, following in pairwise(widths):
@@ -169,8 +169,8 @@ class SimVp(Model):
         if horizon < 1:
             return torch.zeros_like(frames)
         read, made = self._last_frames(frames, observed, context), []
-        for start in range(0, horizon, self.config.context):
-            read = self._next_frames(read, min(self.config.context, horizon - start))
+        for start in range(0, horizon, self.config.window):
+            read = self._next_frames(read, min(self.config.window, horizon - start))
             made.append(read)
         step = torch.arange(T, device=frames.device) - context[:, None]  # (B, T)
         clip = torch.arange(B, device=frames.device)[:, None]
@@ -180,7 +180,7 @@ class SimVp(Model):
     def _last_frames(self, frames: Tensor, observed: Tensor, context: Tensor) -> Tensor:
         """What it reads of clips ``(B, T, C, H, W)``, each to its frame ``context`` ``(B,)``: ``(B, N, C, H, W)``."""
         B, _, C, H, W = frames.shape
-        N = self.config.context
+        N = self.config.window
         clip = torch.arange(B, device=frames.device)[:, None]
         order = (context[:, None] - N + torch.arange(N, device=frames.device)).clamp(min=0)  # (B, N)
         position, _, _ = both_sides(observed)

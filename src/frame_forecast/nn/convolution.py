@@ -33,6 +33,7 @@ _VALUES = len(_POINTS) + 1
 _LEAST_CHANNELS = 128  # with fewer, what is saved is less than what the points cost
 _LEAST_POSITIONS = 256
 _POSITIONS_AT_ONCE = 2048  # whose values at all points fit a cache
+_POSITIONS_OF_STEPS = 8192  # enough for a weight gradient to be fast; more would hold more steps in memory
 # What torch.compile uses, too; there is no public way. Builds without oneDNN lack it.
 _PREPARES = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
 
@@ -75,7 +76,9 @@ class Kernels:
         self._padding = weight.shape[-1] // 2
         self._prepared: dict[str, list[Tensor]] = {}
         self._shared: Tensor | None = None
+        self._task = -1
         self._steps: list[tuple[Tensor, Tensor]] = []
+        self._sum: Tensor | None = None
 
     def prepares(self, x: Tensor) -> bool:
         """Whether kernels are prepared for maps like ``x`` ``(B, ..., H, W)``."""
@@ -107,6 +110,8 @@ class Kernels:
 
     def shared(self, weight: Tensor) -> Tensor:
         """The weight, as every step's convolution takes it: its gradient is then made of all steps at once."""
+        if not torch.is_grad_enabled():
+            return weight
         shared = self._shared if self._shared is not None else _Shared.apply(weight, self)
         assert shared is not None
         self._shared = shared
@@ -114,13 +119,27 @@ class Kernels:
 
     def add_step(self, x: Tensor, d_outputs: Tensor) -> None:
         """Keeps what `gradient_of_steps` needs of a step: its inputs and the gradient of its outputs."""
+        task = torch._C._current_graph_task_id()  # pyright: ignore[reportAttributeAccessIssue]
+        if task != self._task:  # what an earlier way back left that did not ask for the weight's gradient
+            self._task, self._sum = task, None
+            self._steps.clear()
         self._steps.append((x, d_outputs))
+        if sum(_positions(x) for x, _ in self._steps) >= _POSITIONS_OF_STEPS:
+            self._add_up()
 
     def gradient_of_steps(self) -> Tensor:
         """`weight_gradient` over all steps since the last call."""
+        if self._steps:
+            self._add_up()
+        total, self._sum = self._sum, None
+        assert total is not None, "autograd went back through a step"
+        return total
+
+    def _add_up(self) -> None:
         inputs, gradients = zip(*self._steps, strict=True)
         self._steps.clear()
-        return self.weight_gradient(torch.cat(inputs), torch.cat(gradients))
+        made = self.weight_gradient(torch.cat(inputs), torch.cat(gradients)).to(self.of.dtype)
+        self._sum = made if self._sum is None else self._sum + made
 
     def _filters(self, x: Tensor) -> bool:
         """Whether transformed kernels are faster for maps of this size."""
@@ -128,7 +147,7 @@ class Kernels:
             self.weight.dtype == torch.float32
             and self.weight.shape[-2:] == (_TAPS, _TAPS)
             and min(self.weight.shape[:2]) >= _LEAST_CHANNELS
-            and x.shape[0] * x.shape[2] * x.shape[3] >= _LEAST_POSITIONS
+            and _positions(x) >= _LEAST_POSITIONS
         )
 
     def _convolve(self, name: str, x: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -229,6 +248,10 @@ class _Convolution(torch.autograd.Function):
             d_outputs.sum((0, 2, 3)).to(weight.dtype) if of_bias else None,
             None,
         )
+
+
+def _positions(x: Tensor) -> int:
+    return x.shape[0] * x.shape[2] * x.shape[3]
 
 
 def _prepare(kernel: Tensor, like: Tensor) -> Tensor:

@@ -34,6 +34,8 @@ _MOST_SECONDS = 7 * 86_400
 _FIRST: Any = rank_zero_only  # its attribute ``rank`` is this process's, from the environment, then from the trainer
 _MEETING = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")  # what Lightning reads where nobody else starts processes
 
+_RANKS = ("NODE_RANK", "RANK", "LOCAL_RANK")
+
 T = TypeVar("T")
 
 
@@ -111,14 +113,34 @@ class Processes:
             )
         if chosen.devices > gpus and device != "cpu":
             raise ConfigError(f"devices={chosen.devices}", f"{gpus} at most, the GPUs here", "give fewer, or auto")
+        if not started and "WORLD_SIZE" not in os.environ:  # which those have that Lightning has started
+            chosen._check_environment()
+        return chosen
+
+    def _check_environment(self) -> None:
+        """Raises ConfigError unless the environment says what Lightning will read there, and nothing else."""
+        if self.nodes == 1:
+            left = {name: os.environ[name] for name in _RANKS if os.environ.get(name, "0") != "0"}
+            if left:
+                raise ConfigError(
+                    f"{', '.join(f'{name}={value}' for name, value in left.items())} in the environment of one machine",
+                    "nothing there, or 0",
+                    "unset it, or say with --nodes how many machines there are",
+                )
+            for name in (*_MEETING, *_RANKS):  # of an earlier run on several: the processes here meet by themselves
+                os.environ.pop(name, None)
+            return
         absent = [name for name in _MEETING if name not in os.environ]
-        if chosen.nodes > 1 and not started and absent:
+        if absent:
             raise ConfigError(
-                f"nodes={chosen.nodes} without {', '.join(absent)} in the environment",
+                f"nodes={self.nodes} without {', '.join(absent)} in the environment",
                 "the address and a free port of the first machine, and the number of this one, from 0",
                 "set them, or start the processes with torchrun or SLURM",
             )
-        return chosen
+        for name, least, most in (("MASTER_PORT", 1, 65_535), ("NODE_RANK", 0, self.nodes - 1)):
+            given = os.environ[name]
+            if not given.isdecimal() or not least <= int(given) <= most:
+                raise ConfigError(f"{name}={given} in the environment", f"{least} to {most}", f"set another {name}")
 
     def strategy(self, *, unused: bool) -> DDPStrategy | str:
         """Lightning's.
