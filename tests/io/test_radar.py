@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import xarray as xr
 from PIL import Image
-from radar_files import fmi_file, knmi_file, mch_file
 
 from frame_forecast.clip import Clip
 from frame_forecast.errors import ConfigError, DataError, FrameForecastWarning, OutputError
@@ -19,6 +18,7 @@ from frame_forecast.io.clips import read, write
 from frame_forecast.io.formats.hdf5 import SKELETON
 from frame_forecast.io.formats.mch import RAIN, codes_of
 from frame_forecast.scale import ValueScale
+from radar_files import fmi_file, knmi_file, mch_file
 from real_data import DATA
 
 
