@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # what all tests share
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # no threads that a forked process would lack
+os.environ["OMP_NUM_THREADS"] = "1"  # whatever it is outside: no threads that a forked process would lack
 
 import seeds
 from judge import Outcome, case
