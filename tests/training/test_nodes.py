@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from joint import AFTER, TRAIN, Ended, begun, end, running
-from test_several import EITHER, assert_same_bits
+from test_several import assert_same_bits
 from tiny_runs import checkpoint
 
 TIMEOUT = 20
@@ -134,7 +134,8 @@ def test_a_link_that_stays_cut_ends_both_and_costs_nothing(nodes: list[Node], on
     assert_same_bits(on_two, folder)
 
 
-@pytest.mark.parametrize("lost", EITHER)
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", [0, 1])
 def test_a_machine_that_is_lost_ends_the_other_and_costs_nothing(
     lost: int, nodes: list[Node], on_two: Path, tmp_path: Path
 ) -> None:

@@ -97,6 +97,7 @@ def test_a_stopped_run_goes_on_with_the_same_bits(rank: int, on_two: Path, tmp_p
     assert_same_bits(on_two, folder)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_on_another_number_of_processes(alone: Path, small_and_offline: None, tmp_path: Path) -> None:
     folder = begun(tmp_path / "parts")
     assert train("--resume", folder, "--devices", 2, **after(0, 3, signal.SIGINT)).code == 130
@@ -131,6 +132,7 @@ def test_a_budget_of_time_and_fewer_validation_clips_than_processes(tmp_path: Pa
     assert weights.load(folder / "weights")[2].training["steps"] == steps
 
 
+@pytest.mark.slow
 def test_torchrun_starts_processes_too(on_two: Path, tmp_path: Path) -> None:
     folder = begun(tmp_path / "run")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -169,6 +171,7 @@ def tasks(*arguments: object, **environment: str) -> list[Ended]:
         return [end(first), end(second)]
 
 
+@pytest.mark.slow
 def test_tasks_of_slurm_are_processes_of_a_run(on_two: Path, tmp_path: Path) -> None:
     folder = begun(tmp_path / "run")
     first, second = tasks("--resume", folder)
