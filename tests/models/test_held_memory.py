@@ -55,7 +55,7 @@ def peak(model: Model, horizon: int) -> int:
 def test_a_longer_horizon_takes_memory_for_its_frames_alone(entry: Any) -> None:
     """Copies of the canvas, in and out, grow with it; what the network holds of a step does not."""
     cheap = {"kernel": 1} if hasattr(entry.tiny, "kernel") else {}
-    hidden = HIDDEN * entry.tiny.patch**2 // 16  # states of one size
+    hidden = max(64, HIDDEN * entry.tiny.patch**2 // 16)  # states of one size, about
     model = entry.model(dataclasses.replace(entry.tiny, hidden=hidden, **cheap)).eval()
     frame = 4 * SIZE**2
     growth = (peak(model, 40) - peak(model, 10)) / 30
