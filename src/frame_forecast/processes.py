@@ -44,6 +44,9 @@ class Processes:
         self._fabric = fabric
         self.rank, self.count = (0, 1) if fabric is None else (fabric.global_rank, fabric.world_size)
 
+    def __repr__(self) -> str:
+        return f"Processes(rank={self.rank}, count={self.count})"
+
     def from_all(self, value: _Value) -> list[_Value]:
         """What every process passes here, by rank; each has to, and waits for the others."""
         if self._fabric is None:
