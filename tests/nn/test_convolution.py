@@ -1,5 +1,7 @@
 """Prepared convolutions give what torch's do, and their gradients."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from contextlib import nullcontext
 
@@ -113,6 +115,23 @@ def test_steps_that_are_added_up_in_parts_give_the_same(monkeypatch: pytest.Monk
     monkeypatch.setattr(convolution, "_POSITIONS_OF_STEPS", 1000)  # two of the three
     for found, expected in zip(gradients(ours, x), gradients(theirs, x), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
+
+
+def test_kernels_are_freed_with_what_they_were_used_for() -> None:
+    """Not by the garbage collector, which comes late: the kernels of a large network are as large as itself."""
+    ours, _ = twins()
+    made = weakref.WeakSet[convolution.Kernels]()
+    gc.disable()
+    try:
+        with keep_kernels():
+            made.add(kernels_of(ours.weight, torch.float32))
+            result = steps(ours, ordered(torch.randn(2, CHANNELS, 16, 16)))
+        result.sum().backward()
+        assert len(made) == 1
+        del result
+        assert not made
+    finally:
+        gc.enable()
 
 
 def test_gradients_add_up_over_two_passes() -> None:

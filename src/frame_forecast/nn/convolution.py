@@ -14,7 +14,7 @@ by 1.3 %, against 0.3 %, so there it is not done. ``docs/performance.md`` has wh
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from fractions import Fraction
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -28,7 +28,7 @@ from frame_forecast.devices import tracing
 
 _TAPS = 5
 _OUTPUTS = 4
-_POINTS = [Fraction(p) for p in ("0", "1", "-1", "2", "-2", "1/2", "-1/2")]  # and infinity; these lose the least
+_POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)  # and infinity; these lose the least
 _VALUES = len(_POINTS) + 1
 _LEAST_CHANNELS = 128  # with fewer, what is saved is less than what the points cost
 _LEAST_POSITIONS = 256
@@ -51,13 +51,19 @@ class Conv2d(nn.Conv2d):
         super().__init__(inputs, outputs, kernel, padding=kernel // 2, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        if _kept.get() is None or input.device.type != "cpu":
+        kept = _kept.get()
+        if kept is None or input.device.type != "cpu":
             return super().forward(input)
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
         kernels = kernels_of(self.weight, dtype)
         if not kernels.prepares(input):
             return super().forward(input)
-        return _Convolution.apply(input.to(dtype), kernels.shared(self.weight), self.bias, kernels)
+        weight = self.weight
+        if torch.is_grad_enabled():  # taken through one node, its gradient is made of several steps at once
+            if kernels not in kept.shared:
+                kept.shared[kernels] = _Shared.apply(weight, kernels)
+            weight = kept.shared[kernels]
+        return _Convolution.apply(input.to(dtype), weight, self.bias, kernels)
 
 
 class Kernels:
@@ -75,7 +81,6 @@ class Kernels:
         self._kept = kept
         self._padding = weight.shape[-1] // 2
         self._prepared: dict[str, list[Tensor]] = {}
-        self._shared: Tensor | None = None
         self._task = -1
         self._steps: list[tuple[Tensor, Tensor]] = []
         self._sum: Tensor | None = None
@@ -107,15 +112,6 @@ class Kernels:
         if self.prepares(x) and self._filters(x):
             return _weight_gradient(x, d_outputs)
         return conv2d_weight(x, self.weight.shape, d_outputs, padding=self._padding)
-
-    def shared(self, weight: Tensor) -> Tensor:
-        """The weight, as every step's convolution takes it: its gradient is then made of all steps at once."""
-        if not torch.is_grad_enabled():
-            return weight
-        shared = self._shared if self._shared is not None else _Shared.apply(weight, self)
-        assert shared is not None
-        self._shared = shared
-        return shared
 
     def add_step(self, x: Tensor, d_outputs: Tensor) -> None:
         """Keeps what `gradient_of_steps` needs of a step: its inputs and the gradient of its outputs."""
@@ -163,14 +159,28 @@ class Kernels:
         return _filter(x, kernels, bias) if filters else _convolve(x, kernels[0], bias, [self._padding] * 2)
 
 
-_kept: ContextVar[dict[tuple[int, torch.dtype], Kernels] | None] = ContextVar("_kept", default=None)
+@dataclass
+class _Kept:
+    """What is computed of weights once.
+
+    Args:
+        kernels: by the weight's id and the precision.
+        shared: the weights as convolutions take them for gradients. They lead to their kernels, so that it would take
+            the garbage collector to free kernels that held them.
+    """
+
+    kernels: dict[tuple[int, torch.dtype], Kernels] = field(default_factory=dict)
+    shared: dict[Kernels, Any] = field(default_factory=dict)
+
+
+_kept: ContextVar[_Kept | None] = ContextVar("_kept", default=None)
 _plain: ContextVar[bool] = ContextVar("_plain", default=False)
 
 
 @contextmanager
 def keep_kernels() -> Iterator[None]:
     """Inside, weights do not change, so that what is computed of them serves every step."""
-    with _keeping(None if _plain.get() or tracing() or not _PREPARES else {}):
+    with _keeping(None if _plain.get() or tracing() or not _PREPARES else _Kept()):
         yield
 
 
@@ -180,7 +190,7 @@ def same_kernels() -> tuple[AbstractContextManager[None], AbstractContextManager
 
 
 @contextmanager
-def _keeping(kept: "dict[tuple[int, torch.dtype], Kernels] | None") -> Iterator[None]:
+def _keeping(kept: _Kept | None) -> Iterator[None]:
     token = _kept.set(kept)
     try:
         yield
@@ -204,9 +214,9 @@ def kernels_of(weight: Tensor, dtype: torch.dtype) -> Kernels:
     if kept is None:
         return Kernels(weight, dtype, kept=False)
     key = id(weight), dtype  # of a weight that the kernels hold, so that no other can get its id
-    if key not in kept:
-        kept[key] = Kernels(weight, dtype, kept=True)
-    return kept[key]
+    if key not in kept.kernels:
+        kept.kernels[key] = Kernels(weight, dtype, kept=True)
+    return kept.kernels[key]
 
 
 class _Shared(torch.autograd.Function):
@@ -277,7 +287,7 @@ def _matrices() -> tuple[Tensor, Tensor, Tensor]:
 
     def powers(count: int) -> Tensor:
         """``1, x, .. x**(count - 1)`` at each point; at infinity the highest counts alone."""
-        rows = [[float(p**k) for k in range(count)] for p in _POINTS]
+        rows = [[p**k for k in range(count)] for p in _POINTS]
         return torch.tensor([*rows, [0.0] * (count - 1) + [1.0]], dtype=torch.float64)
 
     of_inputs = torch.linalg.inv(powers(_VALUES)).T
