@@ -16,7 +16,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 import typer
-from torch import Tensor, nn
+from torch import Tensor
 
 from common import THREADS, places, precisions, record, take_turns
 from frame_forecast.models import Model, causal, create, mim, predrnn, predrnn_pp
@@ -109,7 +109,7 @@ def _rows(
             "model": name, "use": use, "batch": len(frames), "precision": precision, "without": what,
             "seconds_median": round(median, 4), "ratio": round(median / taken["nothing"], 2),
         }  # fmt: skip
-    nn.Module.zero_grad(model)
+    model.zero_grad()
 
 
 def _recomputed(job: Callable[[], object]) -> None:

@@ -120,6 +120,7 @@ def train_recipe(
     """
     folder = folder or reporting.new_folder(settings.preset)
     _check_new(folder)
+    processes.share(settings.train.batch_size)  # found now, not after the recipe before it
     before = recipe.predecessor(path) if settings.start is None else None
     if before is not None:
         first = folder.with_name(f"{folder.name}-before")

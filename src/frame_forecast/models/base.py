@@ -100,8 +100,7 @@ class Model(nn.Module, abc.ABC):
             prediction = self._predict(seen, observed & in_clip, valid)
         if self.training and torch.is_grad_enabled() and not prediction.requires_grad:
             # Nothing to give in any clip: gradients of 0, for a step goes on, and other processes wait for them.
-            for parameter in self.parameters():
-                prediction = prediction + 0 * parameter.sum()
+            prediction = prediction + 0 * sum(parameter.sum() for parameter in self.parameters())
         return torch.where(in_clip, prediction, torch.zeros((), device=frames.device))
 
     def forecast(self, frames: Tensor, horizon: int) -> Tensor:

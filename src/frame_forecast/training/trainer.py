@@ -75,7 +75,8 @@ def build_trainer(
     if console is not None:
         callbacks.append(BudgetBar(console))
     if budget.seconds is not None:
-        callbacks += [Timer(timedelta(seconds=budget.seconds), verbose=False), TimedValidations(config.validations)]
+        callbacks.append(Timer(timedelta(seconds=budget.seconds), verbose=False))
+        callbacks.insert(callbacks.index(stop), TimedValidations(config.validations))  # a stop asks what is due
         interval = TimedValidations.NEVER
     else:
         assert budget.steps is not None
